@@ -1,0 +1,1 @@
+"""Settings and reference data: read, validated, handed over as values. Imports nothing of ours."""

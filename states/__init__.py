@@ -1,0 +1,1 @@
+"""The pure core: values in, values out. No database, no clock, no I/O."""

@@ -1,0 +1,1 @@
+"""Use cases over PostgreSQL: the only writer of dossiers."""

@@ -1,0 +1,68 @@
+# `make help` lists the targets: it reads the text after `##`, under the headings `##@`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+# Test workers: one per processor, four at most (each has its own database).
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -le 4 ] || n=4; echo "$$n")
+PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup clean test kill check format lock bench replay
+
+##@ Start
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install everything into .venv (again only when the lock or pyproject.toml changes)
+
+# The lock first, with its hashes; then the project itself, which has none and needs nothing more.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("coupe-file needs Python 3.11 or later; " \
+	  + sys.executable + " is " + sys.version.split()[0] + ". Try: make setup PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu, the package python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean: ## remove .venv and every cache
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Verify
+test: setup ## the tests (WORKERS=n, ARGS="-k escalation")
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long" $(ARGS)
+
+check: setup ## format, lint, types, and the direction of imports
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+kill: setup ## the long test: real workers and a real broker, killed while they work
+	@$(BIN)/python -m pytest -q -m long tests/e2e $(ARGS)
+
+bench: setup ## the benchmark: transitions per second, beside raw SQL
+	@$(BIN)/python -m bench $(ARGS)
+
+##@ Work
+format: setup ## format the code and apply the safe fixes
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+lock: ## resolve pyproject.toml again into requirements.lock
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" \
+	  && PIP_ROOT_USER_ACTION=ignore "$$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv \
+	  && "$$folder/bin/uv" pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+replay: setup ## read a log of events and say what it does (LOG=path)
+	@test -n "$(LOG)" || { echo "which log? make replay LOG=path" >&2; exit 2; }
+	@$(BIN)/coupe-file replay "$(LOG)" --json

@@ -1,0 +1,205 @@
+"""`python -m bench`: one JSON line a figure, as it is and with the mechanism that earns it switched off."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from unittest import mock
+
+import psycopg
+from sqlalchemy.orm import Session, sessionmaker
+
+from bench.figures import interleaved, median, show, timed
+from bench.load import REASON, Database, check
+from local.postgres import Postgres
+from workflow import dossiers, schema
+from workflow.sweep import sweep
+
+ROOT = Path(__file__).resolve().parent.parent
+SINGLES, BATCH, BLOCK = 200, 1000, 5
+
+
+def main() -> None:
+    """Start a server of our own on a disk, measure, and leave nothing behind."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="open dossiers in the large database")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--folder", type=Path, default=ROOT / ".coupe-file" / "bench", help="on a disk, not in memory")
+    parser.add_argument("--quick", action="store_true", help="20,000 dossiers and 5 rounds: does it run?")
+    parser.add_argument("--only", choices=["act", "clock", "resident"], help="one part of it")
+    chosen = parser.parse_args()
+    if chosen.quick:
+        chosen.rows, chosen.rounds = 20_000, 5
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with _server(chosen.folder) as server:
+        print(f"# {chosen.rows:,} open dossiers, {server.data}", file=sys.stderr, flush=True)
+        large = Database(server, "large", chosen.rows)
+        print("# loaded", file=sys.stderr, flush=True)
+        if chosen.only in (None, "act"):
+            acts(large, chosen.rounds)
+        if chosen.only != "act":
+            small = Database(server, "small", 10_000)
+            if chosen.only in (None, "resident"):
+                resident(large, small)
+            if chosen.only in (None, "clock"):
+                clock(large, small, chosen.rounds)
+            small.close()
+        large.close()
+
+
+@contextmanager
+def _server(parent: Path) -> Iterator[Postgres]:
+    parent.mkdir(parents=True, exist_ok=True)
+    kind = subprocess.run(["stat", "-f", "-c", "%T", parent], check=True, capture_output=True, text=True).stdout.strip()
+    if kind in ("tmpfs", "ramfs"):
+        sys.exit(f"{parent} is in memory ({kind}): a commit there costs nothing. Choose another --folder.")
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    folder.chmod(0o755)
+    try:
+        with Postgres(folder, durable=True) as server:
+            with psycopg.connect(server.url().replace("+psycopg", "")) as connection:
+                for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                    assert connection.execute(f"show {name}").fetchone() == ("on",), name
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+# --- a person acts ----------------------------------------------------------------------------------------------------
+
+
+def acts(base: Database, rounds: int) -> None:
+    """One transition, and a thousand in one call, beside the raw single."""
+    raw, key = base.raw, base.draw(1)[0]
+    _one_by_one(base, base.sessions, [key])
+    raw.imitate(key)
+    unprepared = schema.sessions(schema.engine(base.url, pooled=True))
+
+    def one_by_one(make: sessionmaker[Session], count: int = SINGLES) -> float:
+        ids = base.draw(count)
+        return timed(lambda: _one_by_one(base, make, ids))
+
+    def by_hand() -> float:
+        ids = base.draw(SINGLES)
+        return timed(lambda: raw.single(ids))
+
+    def together() -> float:
+        ids = base.draw(BATCH)
+        return timed(lambda: _together(base, ids))
+
+    def no_pipeline() -> float:
+        with mock.patch.object(psycopg.Connection, "pipeline", lambda _: nullcontext()):
+            return one_by_one(base.sessions)
+
+    base.settle("dossiers", "events")
+    ways: dict[str, Callable[[], float]] = {
+        "raw": by_hand,
+        "single": lambda: one_by_one(base.sessions),
+        "no pipeline": no_pipeline,
+        "unprepared": lambda: one_by_one(unprepared),
+        "batch": together,
+        "batch one by one": lambda: one_by_one(base.sessions, BATCH),
+    }
+    times = interleaved(rounds, ways)
+    each = [seconds / SINGLES for seconds in times["raw"]]
+    common = {"raw_us": median(each), "open": base.rows}
+    for name, off in (("single", ""), ("no pipeline", "the pipeline"), ("unprepared", "prepared statements")):
+        mine = [seconds / SINGLES for seconds in times[name]]
+        show("single", each, mine, least=0.8, off=off, n=SINGLES, us=median(mine), **common)
+    for name, off in (("batch", ""), ("batch one by one", "the batch: the same thousand, one call at a time")):
+        mine = [seconds / BATCH for seconds in times[name]]
+        show("batch", each, mine, least=20, off=off, n=BATCH, us=median(mine), **common)
+
+
+def _one_by_one(base: Database, make: sessionmaker[Session], ids: list[int]) -> None:
+    for key in ids:
+        with make() as session:
+            check(dossiers.act(session, [key], "escalate", actor=base.referent, args={"reason": REASON}), 1)
+            session.commit()
+
+
+def _together(base: Database, ids: list[int]) -> None:
+    with base.sessions() as session:
+        check(dossiers.act(session, ids, "escalate", actor=base.referent, args={"reason": REASON}), len(ids))
+        session.commit()
+
+
+# --- the clock acts ---------------------------------------------------------------------------------------------------
+
+
+def clock(large: Database, small: Database, rounds: int) -> None:
+    """A thousand escalations by the clock, beside a bare claim of a thousand; with many dossiers open, and with few."""
+    times = _sweeps(large, small, rounds, one_by_one=True)
+    common = {"n": BATCH, "bare_ms": median(times["bare"], unit=1e3), "open": large.rows}
+    show("escalation", times["large"], times["bare"], most=3, ms=median(times["large"], unit=1e3), **common)
+    show("escalation", times["one by one"], times["bare"], most=3, off="the batch: a thousand sweeps of one",
+         ms=median(times["one by one"], unit=1e3), **common)  # fmt: skip
+    _show_sizes(times, large, small)
+    for base in (large, small):
+        base.operator.execute("drop index ix_dossiers_wake")
+    _show_sizes(_sweeps(large, small, rounds), large, small, off="the partial index on wake_at")
+
+
+def _show_sizes(times: dict[str, list[float]], large: Database, small: Database, off: str = "") -> None:
+    show("escalation_1m_vs_10k", times["large"], times["small"], most=1.5, off=off, n=BATCH, open=[large.rows, small.rows],
+         ms=[median(times["large"], unit=1e3), median(times["small"], unit=1e3)])  # fmt: skip
+
+
+def _sweeps(large: Database, small: Database, rounds: int, *, one_by_one: bool = False) -> dict[str, list[float]]:
+    """Rounds in blocks: what a block sweeps is made due before it, so that no round finds its pages freshly written."""
+    due: dict[str, Iterator[object]] = {}
+
+    def bare() -> float:
+        (now,) = (next(instants),)
+        return timed(lambda: large.raw.claim(now, BATCH))
+
+    def swept(base: Database, limit: int = BATCH) -> float:
+        base.jump(next(instants if base is large else fewer))
+        return timed(lambda: _sweep(base, limit))
+
+    ways: dict[str, Callable[[], float]] = {"bare": bare, "large": lambda: swept(large), "small": lambda: swept(small)}
+    if one_by_one:
+        ways["one by one"] = lambda: swept(large, 1)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for done in range(0, rounds, BLOCK):
+        instants = iter(large.arm((len(ways) - 1) * (BLOCK + 1), BATCH))
+        fewer = iter(small.arm(BLOCK + 1, BATCH))
+        for name, seconds in interleaved(min(BLOCK, rounds - done), ways).items():
+            times[name] += seconds
+    return times
+
+
+def _sweep(base: Database, limit: int) -> None:
+    done = sum(sweep(base.sessions, limit=limit).done for _ in range(BATCH // limit))
+    assert done == BATCH, done
+
+
+# --- what it holds ----------------------------------------------------------------------------------------------------
+
+
+def resident(large: Database, small: Database, batches: int = 4, rounds: int = 3) -> None:
+    """The memory of a process that sweeps, with many dossiers open and with few."""
+
+    def kilobytes(base: Database, *options: str) -> float:
+        base.jump(base.arm(1, batches * BATCH)[0])
+        command = [sys.executable, "-m", "bench.resident", base.url, str(batches), *options]
+        ran = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+        return float(ran.stdout)
+
+    for options, off in (((), ""), (("timers",), "the queue in SQL: each open dossier's wake held in memory")):
+        ways = {base: (lambda base=base: kilobytes(base, *options)) for base in (large, small)}
+        sizes = interleaved(rounds, {"large": ways[large], "small": ways[small]}, warm=0)
+        show("worker_rss", sizes["large"], sizes["small"], most=1.1, off=off, n=batches * BATCH, open=[large.rows, small.rows],
+             mb=[median(sizes["large"], unit=1 / 1024), median(sizes["small"], unit=1 / 1024)])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""The closed vocabulary of definitions: guards, which refuse and say why, and effects, which change the draft.
+
+A guard returns None to let through, or a (code, French sentence). An effect changes the draft by `put`, so that
+whatever it does stands in the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from states.dossier import SYSTEM, Hold, Rung
+
+if TYPE_CHECKING:
+    from states.draft import Draft
+
+Refusal = tuple[str, str] | None
+
+
+def rung_above(draft: Draft) -> tuple[Rung | None, list[int]]:
+    """The next rung up with somebody on it that this actor may climb to, and the vacant rungs passed over."""
+    rules, current = draft.definition.ladder, -1 if draft.dossier.rung is None else draft.dossier.rung
+    vacant: list[int] = []
+    for rung in draft.context.rungs:
+        if rung.index <= current or rung.index >= len(rules):
+            continue
+        rule = rules[rung.index]
+        if (draft.actor is SYSTEM and not rule.auto) or (rule.only_by and draft.actor.role not in rule.only_by):
+            continue
+        if rung.unit is None or not rung.staffed:
+            vacant.append(rung.index)
+            continue
+        return rung, vacant
+    return None, vacant
+
+
+def _rung_of(draft: Draft, unit: int | None) -> int | None:
+    return next((rung.index for rung in draft.context.rungs if rung.unit == unit), None)
+
+
+def _rung_above_open(draft: Draft) -> Refusal:
+    if rung_above(draft)[0] is None:
+        return "ladder_exhausted", "aucun échelon au-dessus ne peut être saisi : l'échelle est épuisée"
+    return None
+
+
+def _no_rung_above(draft: Draft) -> Refusal:
+    rung, _ = rung_above(draft)
+    if rung is not None:
+        return "rung_above", f"un échelon peut encore être saisi (échelon {rung.index})"
+    return None
+
+
+def _no_open_hold(draft: Draft) -> Refusal:
+    hold = draft.dossier.hold
+    if hold is not None:
+        return "hold_open", f"une demande au porteur est déjà en cours jusqu'au {hold.until:%d/%m/%Y %H:%M} UTC"
+    return None
+
+
+def _answer_by_ahead(draft: Draft) -> Refusal:
+    if datetime.fromisoformat(draft.args["answer_by"]) <= draft.at:
+        return "term_passed", "le terme laissé au porteur (answer_by) est déjà passé"
+    return None
+
+
+def _hold_open(draft: Draft) -> Refusal:
+    return None if draft.dossier.hold is not None else ("no_hold", "aucune demande au porteur n'est en cours")
+
+
+def _member_of_unit(draft: Draft) -> Refusal:
+    if draft.args["to_user"] not in draft.context.members:
+        return "not_a_member", "cette personne n'est pas en fonction dans l'administration qui tient le dossier"
+    return None
+
+
+def _unit_competent_or_forced(draft: Draft) -> Refusal:
+    unit = draft.args["to_unit"]
+    if unit == draft.dossier.unit:
+        return "same_unit", "cette administration tient déjà le dossier"
+    if _rung_of(draft, unit) is None and not draft.args.get("forced"):
+        return "not_competent", "cette administration n'est pas compétente pour ce sujet en ce lieu (forced pour passer outre)"
+    return None
+
+
+def _actor_below_current_rung(draft: Draft) -> Refusal:
+    own = _rung_of(draft, draft.actor.unit)
+    if own is None or draft.dossier.rung is None or own >= draft.dossier.rung:
+        return "not_below", "seul un échelon inférieur à celui qui est saisi peut reprendre le dossier"
+    return None
+
+
+def _within_reopen_window(draft: Draft) -> Refusal:
+    window = draft.definition.reopen_window.delta
+    closed = draft.dossier.closed_at
+    if closed is not None and draft.at > closed + window:
+        return "too_late", f"le délai de réouverture ({window.days} jours) est passé : un nouveau dossier peut être déposé"
+    return None
+
+
+def _place_on_rung(draft: Draft) -> None:
+    unit = draft.args["to_unit"]
+    found = _rung_of(draft, unit)
+    draft.facts["rung"] = found
+    if found is None:
+        found = draft.dossier.rung if draft.dossier.rung is not None else 0
+    _give_to(draft, unit, found)
+
+
+def _give_to(draft: Draft, unit: int | None, rung: int) -> None:
+    draft.put("unit", unit)
+    draft.put("rung", rung)
+    if draft.dossier.assignee is not None:
+        draft.put("assignee", None)
+    if unit is not None and unit not in draft.dossier.units:
+        draft.put("units", (*draft.dossier.units, unit))
+
+
+def _climb(draft: Draft) -> None:
+    rung, vacant = rung_above(draft)
+    assert rung is not None  # noqa: S101  (rung_above_open stands before every climb: the validator demands it)
+    draft.facts["rung"] = rung.index
+    if vacant:
+        draft.facts["vacant"] = vacant
+    _give_to(draft, rung.unit, rung.index)
+
+
+def _descend(draft: Draft) -> None:
+    own = _rung_of(draft, draft.actor.unit)
+    assert own is not None  # noqa: S101  (actor_below_current_rung)
+    draft.facts["rung"] = own
+    _give_to(draft, draft.actor.unit, own)
+
+
+def _assign(draft: Draft) -> None:
+    draft.put("assignee", draft.args["to_user"])
+
+
+def _pin_route(draft: Draft) -> None:
+    draft.put("pinned", True)  # noqa: FBT003  (a column and its value)
+
+
+def _open_hold(draft: Draft) -> None:
+    motive, until = draft.args["motive"], datetime.fromisoformat(draft.args["answer_by"])
+    touches = {}
+    for name, clock in draft.dossier.clocks.items():
+        rule = draft.definition.clocks.get(name)
+        if rule is not None and clock.end is None:
+            touches[name] = rule.hold.get(motive, rule.hold.get("default", "ignore"))
+    draft.put("holds", (*draft.dossier.holds, Hold(motive, draft.effective, until, touches)))
+    draft.rate_clocks()
+
+
+def _close_hold(draft: Draft) -> None:
+    *earlier, hold = draft.dossier.holds
+    draft.put("holds", (*earlier, replace(hold, end=min(draft.effective, hold.until))))
+    draft.rate_clocks()
+
+
+def _release_rung_clocks(draft: Draft) -> None:
+    """A rung's clock has nobody left to ask: the definition's own `stop` ends it; the vacancies are kept as facts."""
+    draft.facts["vacant"] = [rung.index for rung in draft.context.rungs if rung.unit is None or not rung.staffed]
+
+
+GUARDS: dict[str, Callable[[Draft], Refusal]] = {
+    "actor_below_current_rung": _actor_below_current_rung,
+    "answer_by_ahead": _answer_by_ahead,
+    "hold_open": _hold_open,
+    "member_of_unit": _member_of_unit,
+    "no_open_hold": _no_open_hold,
+    "no_rung_above": _no_rung_above,
+    "rung_above_open": _rung_above_open,
+    "unit_competent_or_forced": _unit_competent_or_forced,
+    "within_reopen_window": _within_reopen_window,
+}
+EFFECTS: dict[str, Callable[[Draft], None]] = {
+    "assign": _assign,
+    "climb": _climb,
+    "close_hold": _close_hold,
+    "descend": _descend,
+    "open_hold": _open_hold,
+    "pin_route": _pin_route,
+    "place_on_rung": _place_on_rung,
+    "release_rung_clocks": _release_rung_clocks,
+}
+

@@ -1,0 +1,70 @@
+"""The Celery application: every setting of it, and the beat schedule, on one page.
+
+No message carries time: no eta, no countdown, no retry. Timers, attempts and dead letters are rows; a tick that is
+lost costs one tick, and a tick that comes twice finds nothing left to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from config.settings import Settings
+
+# A worker that lost its link is given this long before its messages are handed to another; no task runs as long.
+VISIBILITY_SECONDS = 120
+TASK_SECONDS = 60
+
+
+def make_app(settings: Settings) -> Celery:
+    """The application for these settings; importing it connects to nothing."""
+    made = Celery("coupe-file", include=["tasks.clockwork"])
+    made.conf.update(
+        broker_url=settings.redis_url,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport(),
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_acks_late=True,
+        task_default_queue="coupe-file",
+        task_time_limit=TASK_SECONDS,
+        task_soft_time_limit=TASK_SECONDS - 10,
+        task_publish_retry=True,
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        timezone="UTC",
+        beat_scheduler="celery.beat:Scheduler",  # keeps nothing on disk: any number of beats is safe
+        beat_max_loop_interval=settings.tick_seconds,
+        beat_schedule={
+            "tick": {
+                "task": "coupe_file.tick",
+                "schedule": settings.tick_seconds,
+                "options": {"expires": max(settings.tick_seconds * 2, 5)},
+            },
+        },
+    )
+    return made
+
+
+def _transport() -> dict[str, Any]:
+    """Bounded everywhere: a frozen Redis delays, and never blocks for ever."""
+    return {
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": True,
+    }
+
+
+app = make_app(Settings())

@@ -1,0 +1,84 @@
+"""How a letter leaves: by SMTP, to the console, or as files in a folder."""
+
+from __future__ import annotations
+
+import smtplib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+SMTP_SECONDS = 15
+
+
+class Channel(Protocol):
+    """Something that a message can be handed to; it raises when the message did not leave."""
+
+    def send(self, message: EmailMessage) -> None:
+        """Hand one message over."""
+
+
+class Console:
+    """Prints, for a trial."""
+
+    def send(self, message: EmailMessage) -> None:
+        """Print the letter as its reader would see it."""
+        sys.stdout.write(f"--- À : {message['To']}\n--- Objet : {message['Subject']}\n{message.get_content()}\n")
+        sys.stdout.flush()
+
+
+class Folder:
+    """Writes one .eml a message, named after its message id: a repeat replaces itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def send(self, message: EmailMessage) -> None:
+        """Write the file whole, or not at all."""
+        name = str(message["Message-ID"]).strip("<>").partition("@")[0]
+        draft = self.path / f".{name}.part"
+        draft.write_bytes(message.as_bytes(policy=SMTP))
+        draft.rename(self.path / f"{name}.eml")
+
+
+class Relay:
+    """An SMTP relay; one connection for a batch."""
+
+    def __init__(self, server: smtplib.SMTP) -> None:
+        self.server = server
+
+    def send(self, message: EmailMessage) -> None:
+        """Send, or raise smtplib.SMTPException or OSError."""
+        self.server.send_message(message)
+
+
+@contextmanager
+def channel(address: str) -> Iterator[Channel]:
+    """The channel that `COUPE_FILE_MAIL` names, open for a batch."""
+    if address == "console":
+        yield Console()
+    elif address.startswith("file:"):
+        yield Folder(Path(address.removeprefix("file:")))
+    else:
+        with _relay(address) as server:
+            yield Relay(server)
+
+
+def _relay(address: str) -> smtplib.SMTP:
+    parts = urlsplit(address)
+    host, port = parts.hostname or "localhost", parts.port or 25
+    if parts.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=SMTP_SECONDS)
+    else:
+        server = smtplib.SMTP(host, port, timeout=SMTP_SECONDS)
+        server.ehlo_or_helo_if_needed()
+        if server.has_extn("starttls"):
+            server.starttls()
+    if parts.username:
+        server.login(unquote(parts.username), unquote(parts.password or ""))
+    return server

@@ -1,0 +1,80 @@
+"""The tasks: a few lines each, every one safe to lose and safe to repeat. The rules are in `workflow`."""
+
+from __future__ import annotations
+
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.settings import Settings
+from tasks.app import app
+from tasks.deliver import deliver_all
+from workflow import reactions, reconcile, schema, sweep
+
+BUDGET_SECONDS = 20.0
+"""After this long a task rings for another rather than go on: no task comes near its time limit."""
+STAGE_EXPIRES = 30
+
+
+@cache
+def sessions() -> sessionmaker[Session]:
+    """Sessions of this process; made on first use, so never before a worker forks."""
+    settings = Settings()
+    if settings.database_url is None:
+        message = "COUPE_FILE_DATABASE_URL manque à ce processus"
+        raise RuntimeError(message)
+    return schema.sessions(schema.engine(settings.database_url, pooled=settings.pooled))
+
+
+def ring(*names: str) -> None:
+    """Ring the doorbell: bounded, and a lost ring costs one tick."""
+    for name in names or ("sweep", "react", "deliver"):
+        app.send_task(f"coupe_file.{name}", expires=STAGE_EXPIRES)
+
+
+@app.task(name="coupe_file.tick")  # type: ignore[untyped-decorator]
+def tick() -> None:
+    """A meaningless tick: notes that the clock beats, and sends each stage to look."""
+    with sessions().begin() as session:
+        reconcile.beat(session, "tick")
+    ring("sweep", "react", "deliver", "reconcile")
+
+
+@app.task(name="coupe_file.sweep")  # type: ignore[untyped-decorator]
+def run_sweep() -> None:
+    """Handle what is due until nothing is, or the budget is spent."""
+    end = monotonic() + BUDGET_SECONDS
+    while (swept := sweep.sweep(sessions())).more and monotonic() < end:
+        continue
+    ring(*(["react", "sweep"] if swept.more else ["react"] if swept.done else []) or ["react"])
+
+
+@app.task(name="coupe_file.react")  # type: ignore[untyped-decorator]
+def run_react() -> None:
+    """React to what is pending until nothing is, or the budget is spent."""
+    _drain(lambda: reactions.react(sessions()), "react", then="deliver")
+
+
+@app.task(name="coupe_file.deliver")  # type: ignore[untyped-decorator]
+def run_deliver() -> None:
+    """Send what is to be sent until nothing is, or the budget is spent."""
+    _drain(lambda: deliver_all(sessions(), Settings()), "deliver")
+
+
+@app.task(name="coupe_file.reconcile")  # type: ignore[untyped-decorator]
+def run_reconcile() -> None:
+    """Verify the next slice, round and round."""
+    reconcile.reconcile(sessions())
+
+
+def _drain(step: Any, name: str, *, then: str | None = None) -> None:
+    end, did = monotonic() + BUDGET_SECONDS, False
+    while step():
+        did = True
+        if monotonic() >= end:
+            ring(name)
+            break
+    if did and then is not None:
+        ring(then)

@@ -1,0 +1,82 @@
+"""Who may see and do what. One function gives every WHERE: scope stands in the query, never in a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from states.dossier import SYSTEM, Actor
+from states.errors import BadInput
+
+SEES_ALL = frozenset({"system", "manager", "importer"})
+SEES_TEXTS = frozenset({"holder", "referent", "head", "prefet", "operator"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A condition on `d`, an alias of dossiers, with its parameters; `raw` is the same in psycopg's style."""
+
+    sql: str
+    params: dict[str, Any]
+
+    @property
+    def raw(self) -> str:
+        """The condition for a psycopg cursor."""
+        return self.sql.replace(":scope", "%(scope)s")
+
+
+_ALL = Scope("true", {})
+_HOLDER = "exists (select from parties p where p.dossier_id = d.id and p.person_id = :scope)"
+
+
+def scope(actor: Actor) -> Scope:
+    """The dossiers that an actor may see and act on: the clock and managers all of them, a unit those it was ever
+    given (a unit that was solicited keeps the right to act), a holder their own, anyone else none."""
+    if actor.role in SEES_ALL:
+        return _ALL
+    if actor.role == "holder":
+        return Scope(_HOLDER, {"scope": actor.person})
+    if actor.unit is not None:
+        return Scope(":scope = any(d.units)", {"scope": actor.unit})
+    return Scope("false", {})
+
+
+_ACTOR = """
+select p.id as person_id, m.unit_id, m.role, u.code
+from persons p
+left join memberships m on m.person_id = p.id 
+    and (m.valid_from is null or m.valid_from <= :at) and (m.valid_to is null or :at < m.valid_to)
+left join units u on u.id = m.unit_id
+where p.login = :login order by m.id
+"""
+
+
+def actor(session: Session, name: str, at: datetime) -> Actor:
+    """The actor named `login`, `login:role`, `login@unit` or `login@unit:role`, as memberships stand at `at`.
+
+    Raises BadInput: unknown, not in office, or to be made precise.
+    """
+    if name == "system":
+        return SYSTEM
+    login, _, role = name.partition(":")
+    login, _, unit = login.partition("@")
+    if "\x00" in name:
+        raise BadInput("actor", "caractère interdit", field="as", accepted="login, login:role ou login@unité:role")
+    rows = session.execute(text(_ACTOR), {"login": login, "at": at}).all()
+    if not rows:
+        raise BadInput("actor", f"personne inconnue : « {login} »", field="as", accepted="le login d'une personne de l'annuaire")
+    seats = [row for row in rows if row.role and role in ("", row.role) and unit in ("", row.code or "")]
+    if not seats:
+        raise BadInput("actor", f"« {name} » n'occupe aucun siège à cette date", field="as", accepted=_seats(rows))
+    if len(seats) > 1:
+        raise BadInput("actor", f"« {name} » occupe plusieurs sièges", field="as", accepted=_seats(seats))
+    return Actor(seats[0].person_id, seats[0].unit_id, seats[0].role)
+
+
+def _seats(rows: Any) -> str:
+    seats = [f"@{row.code}:{row.role}" if row.code else f":{row.role}" for row in rows if row.role]
+    return ", ".join(seats) or "aucun siège"

@@ -1,0 +1,131 @@
+"""Versions of workflow definitions: kept under the digest of their meaning, read once by a process, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from states.definition import SCHEMA, parse
+from states.errors import BadInput, DefinitionError, Refused
+from states.machine import Compiled
+from workflow.models import DefinitionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A definition that this program can read, with its key and digest."""
+
+    id: int
+    digest: str
+    compiled: Compiled
+
+
+_caches: WeakKeyDictionary[Engine, dict[int, Loaded | None]] = WeakKeyDictionary()
+
+
+def _cache(session: Session) -> dict[int, Loaded | None]:
+    return _caches.setdefault(session.get_bind().engine, {})
+
+
+def add(session: Session, data: Any, *, state: str = "draft") -> Loaded:
+    """Keep a definition; the same meaning twice is the same version. Raises DefinitionError, Refused."""
+    definition = parse(data)
+    digest = definition.digest()
+    row = session.execute(select(DefinitionRow).where(DefinitionRow.digest == digest)).scalar_one_or_none()
+    if row is None:
+        _refuse_published(session, definition.id, definition.version)
+        row = DefinitionRow(
+            name=definition.id,
+            version=definition.version,
+            digest=digest,
+            body=definition.meaning(),
+            schema=SCHEMA,
+            state=state,
+        )
+        session.add(row)
+        session.flush()
+    return Loaded(row.id, digest, Compiled(definition))
+
+
+def _refuse_published(session: Session, name: str, version: int) -> None:
+    published = select(DefinitionRow.id).where(
+        DefinitionRow.name == name, DefinitionRow.version == version, DefinitionRow.state != "draft"
+    )
+    if session.execute(published).first() is not None:
+        raise Refused(
+            "published",
+            f"{name} version {version} est publiée et ne change plus",
+            field="version",
+            accepted=f"la version {version + 1}",
+        )
+
+
+def get(session: Session, key: int) -> Loaded:
+    """A definition by key. Raises Refused when there is none or this program cannot read it (a newer one may)."""
+    cache = _cache(session)
+    if key not in cache:
+        row = session.execute(
+            select(DefinitionRow.digest, DefinitionRow.body, DefinitionRow.schema).where(DefinitionRow.id == key)
+        ).one_or_none()
+        if row is None:
+            raise Refused("definition", f"définition {key} inconnue", field="definition")
+        cache[key] = _read(key, row.digest, row.body, row.schema)
+    found = cache[key]
+    if found is None:
+        raise Refused(
+            "definition", f"la définition {key} est d'un format que ce programme ne sait pas lire : mettez-le à jour"
+        )
+    return found
+
+
+def _read(key: int, digest: str, body: Any, schema: int) -> Loaded | None:
+    """None for what this program does not know: such a definition is left to a newer one, never guessed at."""
+    if schema > SCHEMA:
+        return None
+    try:
+        return Loaded(key, digest, Compiled(parse(body)))
+    except DefinitionError:
+        return None
+
+
+def for_submission(session: Session, name: str, on: datetime) -> Loaded:
+    """The version that a dossier submitted on a date begins under: the latest in effect. Raises BadInput, Refused."""
+    rows = session.execute(
+        select(DefinitionRow.id, DefinitionRow.body)
+        .where(DefinitionRow.name == name, DefinitionRow.state != "suspended")
+        .order_by(DefinitionRow.version.desc(), DefinitionRow.id.desc())
+    ).all()
+    for row in rows:
+        if row.body["effective"]["from"] <= on.date().isoformat():
+            return get(session, row.id)
+    names = session.execute(select(DefinitionRow.name).distinct()).scalars().all()
+    raise BadInput(
+        "definition",
+        f"aucune version de « {name} » n'est en vigueur le {on:%d/%m/%Y}",
+        field="definition",
+        accepted=", ".join(sorted(names)) or "aucune : chargez-en une",
+    )
+
+
+def known(session: Session) -> list[int]:
+    """The keys of the definitions that this program can read and that are not suspended: what a worker may claim."""
+    keys: Sequence[int] = session.execute(select(DefinitionRow.id).where(DefinitionRow.state != "suspended")).scalars().all()
+    readable = []
+    for key in keys:
+        try:
+            get(session, key)
+        except Refused:
+            continue
+        readable.append(key)
+    return readable
+
+
+def suspend(session: Session, key: int, why: str) -> None:
+    """Stop the clock on a whole version: too many of its dossiers fail. Health turns red until it is resumed."""
+    session.execute(update(DefinitionRow).where(DefinitionRow.id == key).values(state="suspended", why=why[:500]))

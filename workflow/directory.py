@@ -1,0 +1,132 @@
+"""The directory: administrations, people, who stands on which rung for a topic at a place. Read once by a process
+for each revision, so that a decision costs no look-up of its own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from states.definition import Definition
+from states.dossier import Context, Dossier, Json, Rung
+from states.errors import BadInput
+from workflow.models import Commune, Competence, Person, Unit
+
+STAFF = ("referent", "head", "prefet", "operator")
+ANYWHERE = "*"
+
+
+@dataclass(slots=True)
+class _Revision:
+    number: int
+    staff: dict[int, list[tuple[int, Any, Any]]] = field(default_factory=dict)
+    ladders: dict[tuple[str, str], tuple[tuple[int, int | None], ...]] = field(default_factory=dict)
+
+
+_revisions: WeakKeyDictionary[Engine, _Revision] = WeakKeyDictionary()
+
+_STAFF = """
+select unit_id, person_id, valid_from, valid_to
+from memberships where unit_id is not null and role = any(:roles)
+"""
+
+
+def contexts(session: Session, dossiers: Iterable[Dossier], at: datetime, revision: int) -> list[Context]:
+    """The facts that decisions about these dossiers may consult, as they stand at `at`."""
+    current = _current(session, revision)
+    return [_context(session, current, dossier, at) for dossier in dossiers]
+
+
+def ladder_context(session: Session, data: Json, at: datetime) -> Context:
+    """The ladder of a topic at a place, for a dossier about to be opened."""
+    revision: int = session.execute(text("select revision from directory")).scalar_one()
+    return contexts(session, [Dossier(data=data)], at, revision)[0]
+
+
+def _current(session: Session, revision: int) -> _Revision:
+    engine = session.get_bind().engine
+    held = _revisions.get(engine)
+    if held is not None and held.number == revision:
+        return held
+    fresh = _Revision(revision)
+    for row in session.execute(text(_STAFF), {"roles": list(STAFF)}):
+        fresh.staff.setdefault(row.unit_id, []).append((row.person_id, row.valid_from, row.valid_to))
+    _revisions[engine] = fresh
+    return fresh
+
+
+def _context(session: Session, current: _Revision, dossier: Dossier, at: datetime) -> Context:
+    rungs = tuple(
+        Rung(index, unit, staffed=unit is not None and bool(_there(current, unit, at)))
+        for index, unit in _ladder(session, current, dossier.data)
+    )
+    members = frozenset(_there(current, dossier.unit, at)) if dossier.unit is not None else frozenset()
+    return Context(rungs, members)
+
+
+def _there(current: _Revision, unit: int, at: datetime) -> list[int]:
+    return [
+        person
+        for person, begins, ends in current.staff.get(unit, ())
+        if (begins is None or begins <= at) and (ends is None or at < ends)
+    ]
+
+
+def _ladder(session: Session, current: _Revision, data: Json) -> tuple[tuple[int, int | None], ...]:
+    topic, commune = data.get("topic", ANYWHERE), data.get("commune", ANYWHERE)
+    key = (topic, commune)
+    if key not in current.ladders:
+        areas = [ANYWHERE, departement(commune), commune]  # the most precise wins; a precise topic wins over any
+        best: dict[int, tuple[tuple[int, bool], int | None]] = {}
+        rows = session.execute(
+            select(Competence).where(Competence.topic.in_([topic, ANYWHERE]), Competence.area.in_(areas))
+        ).scalars()
+        for row in rows:
+            rank = (areas.index(row.area), row.topic != ANYWHERE)
+            if row.rung not in best or rank > best[row.rung][0]:
+                best[row.rung] = (rank, row.unit_id)
+        current.ladders[key] = tuple((rung, best[rung][1]) for rung in sorted(best))
+    return current.ladders[key]
+
+
+def departement(commune: str) -> str:
+    """The département of a commune's code: two signs, three overseas."""
+    return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
+
+
+def resolve(session: Session, definition: Definition, args: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with the codes of units and the logins of people turned to ids, communes and topics known to exist.
+
+    Raises BadInput naming the field and the nearest codes.
+    """
+    values = dict(args)
+    for name, given in args.items():
+        rule = definition.fields.get(name)
+        if rule is None or not isinstance(given, str) or not given:
+            continue
+        if rule.type == "unit":
+            values[name] = _found(session, name, given, Unit.code, Unit.id, "administration inconnue")
+        elif rule.type == "person":
+            values[name] = _found(session, name, given, Person.login, Person.id, "personne inconnue")
+        elif rule.type == "commune":
+            _found(session, name, given, Commune.code, Commune.code, "commune inconnue (code INSEE)")
+        elif rule.type == "topic":
+            _found(session, name, given, Competence.topic, Competence.topic, "sujet inconnu de l'annuaire")
+    return values
+
+
+def _found(session: Session, name: str, given: str, column: Any, wanted: Any, sentence: str) -> Any:
+    if "\x00" not in given:
+        found = session.execute(select(wanted).where(column == given).limit(1)).scalar()
+        if found is not None:
+            return found
+    codes = [code for code in session.execute(select(column).distinct()).scalars() if code != ANYWHERE]
+    near = difflib.get_close_matches(given, codes, n=3, cutoff=0.4) or sorted(codes)[:5]
+    shown = given[:60].replace("\x00", "\\0")
+    raise BadInput("unknown", f"{sentence} : « {shown} »", field=name, accepted=", ".join(near) or "rien : l'annuaire est vide")

@@ -1,0 +1,334 @@
+"""The verbs: submit, and act. The clock and a person go through the same one.
+
+A verb locks the rows (ids ascending, scope in the query), reads the business time under the lock, asks the pure core,
+and hands the decisions to `apply`. The edge opens the transaction and commits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from states import fields
+from states.decide import decide
+from states.decide import submit as decide_submit
+from states.dossier import DUE, Act, Actor, Clock, Context, Dossier, Hold, Json
+from states.errors import BadInput, CoupeFileError, Refused
+from workflow import access, directory, texts
+from workflow.apply import LANE_BULK, LANE_PEOPLE, Change, Opening, apply, connection, open_dossiers
+from workflow.definitions import Loaded, for_submission, get
+from workflow.journal import GENESIS
+from workflow.models import DossierRow, Party
+
+MAX_KEY = 200
+BULK = 50   # from this many dossiers in one call, their events wait behind people's
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One act on one dossier. `idem` makes a repeat harmless; `at` is an instant of record, for imports and replays."""
+
+    dossier_id: int
+    trigger: str | None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    idem: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one request: the events written (`seq` is the last one), or the error that refused it."""
+
+    dossier_id: int
+    seq: int = 0
+    state: str = ""
+    version: int = 0
+    kinds: tuple[str, ...] = ()
+    repeated: bool = False
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What opens a dossier. `key` makes a repeat harmless."""
+
+    args: Mapping[str, Any]
+    definition: str = "coupe-file"
+    parties: tuple[int, ...] = ()
+    key: str | None = None
+    at: datetime | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A dossier that a submission opened, now or the first time it was sent."""
+
+    dossier_id: int
+    reference: str
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A row that this transaction holds locked."""
+
+    id: int
+    definition_id: int
+    head: bytes
+    dossier: Dossier
+
+
+# --- submit -----------------------------------------------------------------------------------------------------------
+
+
+def submit(session: Session, submissions: Sequence[Submission], *, actor: Actor) -> list[Submitted]:
+    """Open dossiers, all or none. A key already used gives the dossier it opened. Raises BadInput, Refused."""
+    _check_keys(submission.key for submission in submissions)
+    known = _by_key(session, submissions)
+    fresh = [submission for submission in submissions if submission.key is None or submission.key not in known]
+    try:
+        with session.begin_nested():
+            opened = _open(session, fresh, actor) if fresh else []
+    except UniqueViolation as error:
+        if error.diag.constraint_name != "uq_dossiers_submit_key":
+            raise
+        return submit(session, submissions, actor=actor)  # sent twice in this very moment: the other one's is the dossier
+    given = iter(opened)
+    return [
+        known[submission.key] if submission.key is not None and submission.key in known else next(given)
+        for submission in submissions
+    ]
+
+
+def _check_keys(keys: Any) -> None:
+    for key in keys:
+        if key is not None and (not 0 < len(key) <= MAX_KEY or not key.isprintable()):
+            raise BadInput("key", "clé d'idempotence illisible", field="key", accepted=f"1 à {MAX_KEY} signes imprimables")
+
+
+def _by_key(session: Session, submissions: Sequence[Submission]) -> dict[str, Submitted]:
+    keys = [submission.key for submission in submissions if submission.key is not None]
+    if len(set(keys)) != len(keys):
+        raise BadInput("key", "la même clé est donnée deux fois dans un seul envoi", field="key", accepted="une clé par dossier")
+    if not keys:
+        return {}
+    rows = session.execute(
+        select(DossierRow.submit_key, DossierRow.id, DossierRow.reference).where(DossierRow.submit_key.in_(keys))
+    )
+    return {str(row.submit_key): Submitted(row.id, row.reference, repeated=True) for row in rows}
+
+
+_KEYS = "select nextval(pg_get_serial_sequence('dossiers', 'id')) from generate_series(1, :n)"
+
+
+def _open(session: Session, submissions: Sequence[Submission], actor: Actor) -> list[Submitted]:
+    keys = session.execute(text(_KEYS), {"n": len(submissions)}).scalars().all()
+    now, revision = session.execute(text("select business_now(), revision from directory")).one()
+    changes, openings, kept, parties = [], [], [], []
+    for key, submission in zip(keys, submissions, strict=True):
+        at = submission.at or now
+        loaded = for_submission(session, submission.definition, at)
+        definition = loaded.compiled.definition
+        given = directory.resolve(session, definition, dict(submission.args))
+        args, aside = texts.set_aside(definition, key, fields.check(definition, definition.submission, given))
+        context = directory.contexts(session, [Dossier(data=args)], at, revision)[0]
+        decision = decide_submit(loaded.compiled, actor, args=args, data=args, context=context, at=at)
+        changes.append(Change(key, GENESIS, loaded, decision))
+        openings.append(Opening(submission.reference or _reference(key, args), submission.key))
+        kept += aside
+        parties += [Party(dossier_id=key, person_id=person) for person in _holders(submission, actor)]
+    open_dossiers(session, changes, openings, lane=LANE_BULK if len(changes) >= BULK else LANE_PEOPLE)
+    texts.keep(session, kept)
+    session.add_all(parties)
+    session.flush()
+    return [Submitted(change.dossier_id, opening.reference) for change, opening in zip(changes, openings, strict=True)]
+
+
+def _reference(key: int, args: Json) -> str:
+    area = directory.departement(str(args["commune"])) if "commune" in args else "00"
+    return f"{area}-{key:04d}"
+
+
+def _holders(submission: Submission, actor: Actor) -> list[int]:
+    people = dict.fromkeys(submission.parties)
+    if actor.role == "holder" and actor.person is not None:
+        people[actor.person] = None
+    return list(people)
+
+
+# --- act --------------------------------------------------------------------------------------------------------------
+
+
+def act(
+    session: Session,
+    ids: Sequence[int],
+    trigger: str,
+    *,
+    actor: Actor,
+    args: Mapping[str, Any] | None = None,
+    idem: str | None = None,
+) -> list[Result]:
+    """Ask one thing of some dossiers; one result each, in the order given. Refusals are results, not exceptions."""
+    return perform(session, [Request(key, trigger, args or {}, idem) for key in dict.fromkeys(ids)], actor=actor)
+
+
+def one(results: Sequence[Result]) -> Result:
+    """The result of an act on a single dossier. Raises the error that refused it."""
+    (result,) = results
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def perform(
+    session: Session,
+    requests: Sequence[Request],
+    *,
+    actor: Actor,
+    clock_runs: bool = True,
+    lane: int | None = None,
+) -> list[Result]:
+    """Decide and write one request for each of some dossiers, in one transaction; one result each."""
+    _check_keys(request.idem for request in requests)
+    by_id = {request.dossier_id: request for request in requests}
+    if len(by_id) != len(requests):
+        raise BadInput("ids", "un dossier est donné deux fois", field="ids", accepted="chaque dossier une fois")
+    rows, now, revision, repeats = _lock(session, requests, actor)
+    results: dict[int, Result] = {}
+    changes: list[Change] = []
+    kept: list[texts.Kept] = []
+    contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
+    for row, context in zip(rows, contexts, strict=True):
+        request = by_id[row.id]
+        if row.id in repeats:
+            results[row.id] = _repeated(session, row, request, repeats[row.id])
+            continue
+        try:
+            change, aside = _decide(session, row, request, actor, context, now, clock_runs=clock_runs)
+        except CoupeFileError as error:
+            results[row.id] = Result(row.id, error=error)
+            continue
+        if change.decision.events:
+            changes.append(change)
+            kept += aside
+        results[row.id] = _result(change)
+    if lane is None:
+        lane = LANE_BULK if len(changes) >= BULK else LANE_PEOPLE
+    apply(session, changes, lane=lane)
+    texts.keep(session, kept)
+    return [results.get(key) or Result(key, error=_unknown(key)) for key in by_id]
+
+
+def _result(change: Change) -> Result:
+    after, events = change.decision.after, change.decision.events
+    return Result(change.dossier_id, after.seq, after.state, after.version, tuple(event.kind for event in events))
+
+
+def _unknown(key: int) -> CoupeFileError:
+    return Refused("unknown", f"dossier {key} inconnu, ou hors de votre périmètre", field="dossier")
+
+
+COLUMNS = """d.id, d.definition_id, d.head, d.state, d.phase, d.seq, d.version, d.at, d.unit_id, d.rung, d.assignee_id,
+d.pinned, d.outcome, d.units, d.clocks, d.holds, d.data, d.closed_at, d.due_at, d.wake_at"""
+LOCK = "for update of d"
+# Read after the lock is held, in a statement of its own: two people never see time run backwards in a dossier.
+NOW = "select business_now(), revision from directory"
+_REPEATS = """
+select e.dossier_id, e.seq, e.kind, e.command from events e
+join unnest(%(ids)s::bigint[], %(idems)s::text[]) as k (id, idem) on e.dossier_id = k.id and e.idem = k.idem
+"""
+
+
+def _lock(
+    session: Session, requests: Sequence[Request], actor: Actor
+) -> tuple[list[Locked], datetime, int, dict[int, tuple[int, str, Json]]]:
+    """The rows within the actor's scope, locked; the business time read under the lock; what was sent before.
+
+    All of it in one round trip.
+    """
+    scope = access.scope(actor)
+    ids = [request.dossier_id for request in requests]
+    keyed = [request for request in requests if request.idem is not None]
+    statement = f"select {COLUMNS} from dossiers d where d.id = any(%(ids)s) and {scope.raw} order by d.id {LOCK}"  # noqa: S608
+    driver = connection(session)
+    with driver.pipeline():
+        rows = driver.execute(statement, {"ids": ids, **scope.params}, binary=True)
+        clock = driver.execute(NOW, binary=True)
+        sent = driver.execute(
+            _REPEATS, {"ids": [r.dossier_id for r in keyed], "idems": [r.idem for r in keyed]}
+        ) if keyed else None  # fmt: skip
+        found = [locked(row) for row in rows]
+        now, revision = clock.fetchone() or (None, 0)
+        repeats = {row[0]: (row[1], row[2], row[3]) for row in sent} if sent else {}
+    assert isinstance(now, datetime)  # noqa: S101  (one row, by its CHECK)
+    return found, now, revision, repeats
+
+
+def locked(row: Sequence[Any]) -> Locked:
+    """A locked row from `COLUMNS`."""
+    return Locked(row[0], row[1], bytes(row[2]), dossier_of(row[3:]))
+
+
+def dossier_of(row: Sequence[Any]) -> Dossier:
+    """The core's value from the columns of a row, state to wake_at."""
+    (state, phase, seq, version, at, unit, rung, assignee, pinned, outcome, units, clocks, holds, data, closed_at,
+     due_at, wake_at) = row  # fmt: skip
+    return Dossier(
+        state, phase, seq, version, at, unit, rung, assignee, pinned, outcome, tuple(units),
+        {name: Clock.decode(clock) for name, clock in clocks.items()},
+        tuple(Hold.decode(hold) for hold in holds), data, closed_at, due_at, wake_at,
+    )  # fmt: skip
+
+
+def _decide(
+    session: Session, row: Locked, request: Request, actor: Actor, context: Context, now: datetime, *, clock_runs: bool
+) -> tuple[Change, list[texts.Kept]]:
+    loaded = get(session, row.definition_id)
+    aside: list[texts.Kept] = []
+    asked = DUE
+    if request.trigger is not None:
+        args = _checked(session, loaded, row.dossier, request, actor)
+        args, aside = texts.set_aside(loaded.compiled.definition, row.id, args)
+        asked = Act(request.trigger, actor, args, request.idem)
+    last = row.dossier.at
+    at = max(request.at or now, last) if last is not None else now
+    decision = decide(loaded.compiled, row.dossier, asked, context=context, at=at, clock_runs=clock_runs)
+    return Change(row.id, row.head, loaded, decision), aside
+
+
+def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Request, actor: Actor) -> Json:
+    compiled, name = loaded.compiled, request.trigger or ""
+    rule = compiled.triggers.get((name, dossier.state))
+    if rule is None:
+        if name not in compiled.names:
+            raise BadInput("trigger", f"« {name[:60]} » n'existe pas ici", field="trigger", accepted=", ".join(compiled.names))
+        rule = next(trigger for trigger in compiled.definition.triggers if trigger.name == name)
+    given = directory.resolve(session, compiled.definition, dict(request.args)) if request.args else {}
+    return fields.check(compiled.definition, rule, given)
+
+
+def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, str, Json]) -> Result:
+    """What was already done under this key; another command under the same key is refused, not guessed at."""
+    seq, kind, command = sent
+    loaded = get(session, row.definition_id)
+    try:
+        rule = next(t for t in loaded.compiled.definition.triggers if t.name == kind)
+        given = directory.resolve(session, loaded.compiled.definition, dict(request.args))
+        same = kind == request.trigger and texts.same(
+            session, fields.check(loaded.compiled.definition, rule, given), command["args"]
+        )
+    except CoupeFileError:
+        same = False
+    if not same:
+        sentence = f"cette clé a déjà servi à une autre demande ({kind})"
+        return Result(row.id, error=BadInput("idem", sentence, field="idem", accepted="une clé nouvelle"))
+    return Result(row.id, seq, row.dossier.state, row.dossier.version, (kind,), repeated=True)
+
+

@@ -1,0 +1,67 @@
+"""The letters: what a notice says, in the French that its reader uses. Pure: a notice in, a subject and a text out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
+from workflow.outbox import Outgoing
+
+_DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
+_MONTHS = (
+    "janvier", "février", "mars", "avril", "mai", "juin",
+    "juillet", "août", "septembre", "octobre", "novembre", "décembre",
+)  # fmt: skip
+_HAPPENED = {
+    SUBMIT: ("dossier déposé", "Le dossier a été déposé."),
+    "triage": ("dossier orienté", "Le dossier a été orienté vers l'administration compétente."),
+    "assign": ("dossier attribué", "Le dossier vous est attribué."),
+    "hold": ("une réponse vous est demandée", "L'administration a besoin d'une réponse de votre part."),
+    "answer": ("le porteur a répondu", "Le porteur de projet a répondu à la demande."),
+    "end_hold": ("la demande au porteur est close", "La demande faite au porteur est close ; les délais courent de nouveau."),
+    "transfer": ("dossier transmis", "Le dossier a été transmis à une autre administration."),
+    "escalate": ("un échelon supérieur est saisi", "Le dossier n'a pas abouti à l'échelon précédent : l'échelon suivant est saisi."),
+    "exhaust": ("échelle épuisée", "Tous les échelons ont été saisis. Le dossier reste ouvert ; aucun échelon n'est plus saisi d'office."),
+    "take_back": ("dossier repris", "Un échelon précédent a repris le dossier."),
+    "resolve": ("dossier résolu", "Le dossier est résolu. La réponse motivée est à lire dans le dossier."),
+    "withdraw": ("dossier retiré", "Le porteur de projet a retiré le dossier."),
+    "reopen": ("dossier rouvert", "Le dossier est rouvert."),
+}
+
+
+def letter(notice: Outgoing) -> tuple[str, str]:
+    """The subject and the text of a notice; instants in the time zone of the unit that holds the dossier."""
+    zone = ZoneInfo(notice.zone)
+    short, sentence = _what(notice, zone)
+    lines = [sentence, "", f"Dossier : {notice.reference}" + (f" – {notice.title}" if notice.title else "")]
+    lines.append(f"État : {notice.state_label}")
+    if notice.unit:
+        lines.append(f"La balle est chez : {notice.unit}" + (f" ({notice.rung_label})" if notice.rung_label else ""))
+    if notice.due_at is not None:
+        lines.append(f"Prochaine échéance : {date(notice.due_at, zone)}")
+    lines += ["", "Message automatique du coupe-file administratif."]
+    return f"Dossier {notice.reference} : {short}", "\n".join(lines) + "\n"
+
+
+def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
+    cause, clock = notice.cause, notice.clock_label or "échéance"
+    if cause["kind"] == REMIND:
+        due = date(datetime.fromisoformat(cause["due"]), zone)
+        return f"rappel, {clock.lower()} le {due}", f"« {clock} » est attendu au plus tard le {due}."
+    if cause["kind"] == BREACH:
+        due = date(datetime.fromisoformat(cause["due"]), zone)
+        return f"échéance du {due} dépassée", f"« {clock} », attendu le {due}, n'est pas arrivé. Ce message n'est envoyé qu'une fois."
+    if cause["kind"] == REFUSE:
+        return "l'horloge n'a pas pu agir", f"L'horloge voulait agir ({cause.get('trigger')}) : {cause['message']}"
+    if cause["kind"] == IDLE:
+        return "dossier sans échéance", "Aucune horloge ne court plus sur ce dossier, et il est toujours ouvert."
+    found = _HAPPENED.get(cause["kind"])
+    return found or (cause["kind"], f"Événement : {cause['kind']}.")
+
+
+def date(instant: datetime, zone: ZoneInfo) -> str:
+    """An instant as a reader says it: « mardi 24 novembre 2026 à 18 h 00 »."""
+    local = instant.astimezone(zone)
+    day = "1er" if local.day == 1 else str(local.day)
+    return f"{_DAYS[local.weekday()]} {day} {_MONTHS[local.month - 1]} {local.year} à {local.hour} h {local.minute:02d}"

@@ -1,0 +1,345 @@
+"""The tables, for reading and for everything that is not the hot write path. The first migration creates them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, DateTime, Double, Index, Integer, LargeBinary, MetaData, SmallInteger, Text
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Identity, PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import Boolean
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Every table; integers are 4 bytes unless said, instants are aware UTC."""
+
+    metadata = MetaData()
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own way)
+        str: Text,
+        int: Integer,
+        bool: Boolean,
+        datetime: DateTime(timezone=True),
+        bytes: LargeBinary,
+        Json: JSONB,
+        uuid.UUID: UUID,
+        float: Double,
+    }
+
+
+class BusinessClock(Base):
+    """The time that dossiers live in: one row; frozen, jumped and sped up in the demo and the tests."""
+
+    __tablename__ = "business_clock"
+    __table_args__ = (
+        PrimaryKeyConstraint("id"),
+        CheckConstraint("id = 1", name="ck_business_clock_one_row"),
+        CheckConstraint("rate > 0", name="ck_business_clock_rate"),
+    )
+    id: Mapped[int] = mapped_column(SmallInteger, server_default="1", autoincrement=False)
+    anchor: Mapped[datetime]
+    set_at: Mapped[datetime]
+    rate: Mapped[float]
+    running: Mapped[bool]
+
+
+class Unit(Base):
+    """An administration, or a part of one, that can hold a dossier. Closed by `valid_to`, never deleted."""
+
+    __tablename__ = "units"
+    __table_args__ = (
+        UniqueConstraint("code", name="uq_units_code"),
+        CheckConstraint("valid_from < valid_to", name="ck_units_valid"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    code: Mapped[str]
+    name: Mapped[str]
+    level: Mapped[str]
+    mailbox: Mapped[str | None]
+    telephone: Mapped[str | None]
+    zone: Mapped[str] = mapped_column(server_default="Europe/Paris")
+    valid_from: Mapped[datetime | None]
+    valid_to: Mapped[datetime | None]
+
+
+class Person(Base):
+    """A person: the only place where a name and an address stand."""
+
+    __tablename__ = "persons"
+    __table_args__ = (UniqueConstraint("login", name="uq_persons_login"),)
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    login: Mapped[str]
+    name: Mapped[str]
+    mail: Mapped[str | None]
+
+
+class Membership(Base):
+    """A person in a role, in a unit (none for a holder), for a while."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_memberships_person"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_memberships_unit"),
+        CheckConstraint("valid_from < valid_to", name="ck_memberships_valid"),
+        Index("ix_memberships_unit", "unit_id", "role"),
+        Index("ix_memberships_person", "person_id"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    person_id: Mapped[int]
+    unit_id: Mapped[int | None]
+    role: Mapped[str]
+    valid_from: Mapped[datetime | None]
+    valid_to: Mapped[datetime | None]
+
+
+class Commune(Base):
+    """A commune by its INSEE code."""
+
+    __tablename__ = "communes"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Competence(Base):
+    """Which unit stands on a rung for a topic in an area (a commune, a département, or `*`); none is a vacancy."""
+
+    __tablename__ = "competences"
+    __table_args__ = (
+        PrimaryKeyConstraint("topic", "area", "rung", name="pk_competences"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_competences_unit"),
+    )
+    topic: Mapped[str]
+    area: Mapped[str]
+    rung: Mapped[int] = mapped_column(SmallInteger)
+    unit_id: Mapped[int | None]
+
+
+class Directory(Base):
+    """The revision of the directory: whoever caches it compares."""
+
+    __tablename__ = "directory"
+    __table_args__ = (PrimaryKeyConstraint("id"), CheckConstraint("id = 1", name="ck_directory_one_row"))
+    id: Mapped[int] = mapped_column(SmallInteger, server_default="1", autoincrement=False)
+    revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class DefinitionRow(Base):
+    """A version of a workflow definition, under the digest of its meaning. Never changes."""
+
+    __tablename__ = "definitions"
+    __table_args__ = (
+        UniqueConstraint("digest", name="uq_definitions_digest"),
+        CheckConstraint("state in ('draft', 'published', 'suspended')", name="ck_definitions_state"),
+        Index("ix_definitions_name", "name", "version"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str]
+    version: Mapped[int]
+    digest: Mapped[str]
+    body: Mapped[Json]
+    schema: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str]
+    why: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class DossierRow(Base):
+    """A dossier: exactly what its journal folds to, and when the clock must next look at it."""
+
+    __tablename__ = "dossiers"
+    __table_args__ = (
+        UniqueConstraint("reference", name="uq_dossiers_reference"),
+        UniqueConstraint("submit_key", name="uq_dossiers_submit_key"),
+        CheckConstraint("phase in ('submitted', 'triaged', 'escalated', 'resolved')", name="ck_dossiers_phase"),
+        CheckConstraint("seq > 0", name="ck_dossiers_seq"),
+        CheckConstraint("length(head) = 32", name="ck_dossiers_head"),
+        CheckConstraint("(phase = 'resolved') = (wake_at is null)", name="ck_dossiers_open_wakes"),
+        CheckConstraint("wake_at > at", name="ck_dossiers_wakes_later"),
+        CheckConstraint("(phase = 'resolved') = (closed_at is not null)", name="ck_dossiers_closed"),
+        Index("ix_dossiers_wake", "wake_at", postgresql_where=text("wake_at is not null and not stuck")),
+        Index("ix_dossiers_queue", "unit_id", "due_at", postgresql_where=text("phase <> 'resolved'")),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    reference: Mapped[str]
+    definition_id: Mapped[int]
+    state: Mapped[str]
+    phase: Mapped[str]
+    seq: Mapped[int]
+    version: Mapped[int]
+    at: Mapped[datetime]
+    unit_id: Mapped[int | None]
+    rung: Mapped[int | None] = mapped_column(SmallInteger)
+    assignee_id: Mapped[int | None]
+    pinned: Mapped[bool]
+    outcome: Mapped[str | None]
+    units: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    clocks: Mapped[Json]
+    holds: Mapped[list[Json]] = mapped_column(JSONB)
+    data: Mapped[Json]
+    closed_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
+    head: Mapped[bytes]
+    stuck: Mapped[bool] = mapped_column(server_default=text("false"))
+    submit_key: Mapped[str | None]
+
+
+class Party(Base):
+    """A person on the holder's side of a dossier; all have equal rights."""
+
+    __tablename__ = "parties"
+    __table_args__ = (
+        PrimaryKeyConstraint("dossier_id", "person_id", name="pk_parties"),
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_parties_dossier"),
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_parties_person"),
+        Index("ix_parties_person", "person_id"),
+    )
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    person_id: Mapped[int]
+
+
+class TextRow(Base):
+    """What a person wrote: erasable, while the journal keeps a salted digest."""
+
+    __tablename__ = "texts"
+    __table_args__ = (
+        CheckConstraint(
+            "(body is null) = (erased_at is not null) and (salt is null) = (body is null)",
+            name="ck_texts_erased",
+        ),
+        Index("ix_texts_dossier", "dossier_id"),
+    )
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    field: Mapped[str]
+    salt: Mapped[bytes | None]
+    body: Mapped[str | None]
+    erased_at: Mapped[datetime | None]
+
+
+class EventRow(Base):
+    """The journal: append-only, gapless and hash-chained in a dossier, partitioned by range of dossiers."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        PrimaryKeyConstraint("dossier_id", "seq", name="pk_events"),
+        CheckConstraint("seq > 0", name="ck_events_seq"),
+        CheckConstraint("effective <= at", name="ck_events_effective"),
+        CheckConstraint("length(hash) = 32", name="ck_events_hash"),
+        Index("uq_events_fired", "dossier_id", "fired", unique=True, postgresql_where=text("fired is not null")),
+        Index("uq_events_idem", "dossier_id", "idem", unique=True, postgresql_where=text("idem is not null")),
+        {"postgresql_partition_by": "RANGE (dossier_id)"},
+    )
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int] = mapped_column(autoincrement=False)
+    at: Mapped[datetime]
+    effective: Mapped[datetime]
+    kind: Mapped[str]
+    person_id: Mapped[int | None]
+    unit_id: Mapped[int | None]
+    role: Mapped[str]
+    definition_id: Mapped[int]
+    shape: Mapped[int] = mapped_column(SmallInteger)
+    command: Mapped[Json]
+    facts: Mapped[Json]
+    effect: Mapped[Json]
+    fired: Mapped[str | None]
+    idem: Mapped[str | None]
+    hash: Mapped[bytes]
+
+
+class Pending(Base):
+    """An event not yet reacted to."""
+
+    __tablename__ = "pending"
+    __table_args__ = (PrimaryKeyConstraint("lane", "dossier_id", "seq", name="pk_pending"),)
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int]
+    definition_id: Mapped[int]
+    shape: Mapped[int] = mapped_column(SmallInteger)
+    lane: Mapped[int] = mapped_column(SmallInteger, autoincrement=False)
+
+
+class ReactionFailure(Base):
+    """A subscriber that failed on an event: retried alone, then given up for a person to see."""
+
+    __tablename__ = "reaction_failures"
+    __table_args__ = (
+        PrimaryKeyConstraint("dossier_id", "seq", "subscriber", name="pk_reaction_failures"),
+        Index("ix_reaction_failures_next", "next_at", postgresql_where=text("next_at is not null")),
+    )
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int]
+    subscriber: Mapped[str]
+    attempts: Mapped[int]
+    next_at: Mapped[datetime | None]
+    error: Mapped[str]
+
+
+class Reacted(Base):
+    """How many events of a dossier were reacted to; with `pending` it adds up to `seq`, or something was lost."""
+
+    __tablename__ = "reacted"
+    dossier_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    events: Mapped[int]
+
+
+class Notice(Base):
+    """What is to be told, to which seat, because of which event; sent at least once, under one message id."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        UniqueConstraint("message_id", name="uq_notices_message"),
+        UniqueConstraint("dossier_id", "seq", "subscriber", "target", name="uq_notices_once"),
+        CheckConstraint("state in ('queued', 'sent', 'void', 'dead', 'held')", name="ck_notices_state"),
+        CheckConstraint("(state = 'sent') = (sent_at is not null)", name="ck_notices_sent"),
+        Index("ix_notices_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int]
+    subscriber: Mapped[str]
+    target: Mapped[str]
+    cause: Mapped[Json]
+    not_before: Mapped[datetime]
+    state: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    why: Mapped[str | None]
+    sent_to: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+
+
+class Stuck(Base):
+    """A dossier that the clock could not handle: out of its way, retried alone, shown to a person."""
+
+    __tablename__ = "stuck"
+    dossier_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    error: Mapped[str]
+    since: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    attempts: Mapped[int] = mapped_column(server_default="1")
+    retry_at: Mapped[datetime]
+
+
+class SweepBatch(Base):
+    """A batch begun and not finished; one that killed its worker is halved at the next start."""
+
+    __tablename__ = "sweep_batches"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    started_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class Heartbeat(Base):
+    """Who last did what, in real time: liveness is a row written by a task."""
+
+    __tablename__ = "heartbeats"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    note: Mapped[str | None]

@@ -1,0 +1,189 @@
+"""The outbox: notices claimed under a lease, resolved to people who are there, and marked. Sending itself is elsewhere.
+
+Delivery is at least once: a notice whose sender died is claimed again when its lease ends, under the same message id.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from states.definition import Definition
+from states.dossier import Json
+from workflow import definitions
+
+ATTEMPTS = 8
+LEASE = timedelta(seconds=60)
+BACK_OFF = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A notice under lease, with what its letter needs. `people` is empty when nobody is there to be told."""
+
+    id: int
+    message_id: uuid.UUID
+    dossier_id: int
+    reference: str
+    title: str | None
+    target: str
+    cause: Json
+    attempts: int
+    unit: str | None
+    rung_label: str | None
+    state_label: str
+    clock_label: str | None
+    due_at: datetime | None
+    zone: str
+    people: tuple[tuple[str, str], ...]
+    void: str | None
+
+
+_CLAIM = """
+update notices set attempts = attempts + 1, next_at = clock_timestamp() + cast(:lease as interval)
+where id = any(array(select id from notices where state = 'queued' and next_at <= clock_timestamp()
+    and not_before <= (select business_now()) order by next_at, id limit :limit for update skip locked))
+returning id, message_id, dossier_id, seq, target, cause, attempts
+"""
+_DOSSIERS = """
+select d.id, d.reference, d.state, d.definition_id, d.unit_id, d.rung, d.clocks, d.holds, d.due_at, t.body,
+       u.name as unit, coalesce(u.zone, 'Europe/Paris') as zone
+from dossiers d left join units u on u.id = d.unit_id
+left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
+where d.id = any(:ids)
+"""
+
+
+def claim(session: Session, *, limit: int) -> list[Outgoing]:
+    """Notices to send now, under a lease of `LEASE`. The caller commits before it sends anything."""
+    rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit}).all()
+    ids = list({row.dossier_id for row in rows})
+    dossiers = {row.id: row for row in session.execute(text(_DOSSIERS), {"ids": ids})} if ids else {}
+    return [_outgoing(session, row, dossiers[row.dossier_id]) for row in sorted(rows)]
+
+
+def _outgoing(session: Session, notice: Any, dossier: Any) -> Outgoing:
+    definition = definitions.get(session, dossier.definition_id).compiled.definition
+    clock = definition.clocks.get(notice.cause.get("clock", ""))
+    return Outgoing(
+        id=notice.id,
+        message_id=notice.message_id,
+        dossier_id=dossier.id,
+        reference=dossier.reference,
+        title=dossier.body,
+        target=notice.target,
+        cause=notice.cause,
+        attempts=notice.attempts,
+        unit=dossier.unit,
+        rung_label=_rung(definition, dossier.rung),
+        state_label=definition.states[dossier.state].label or dossier.state,
+        clock_label=(clock.label or notice.cause["clock"]) if clock else None,
+        due_at=dossier.due_at,
+        zone=dossier.zone,
+        people=tuple(_people(session, notice.target, dossier)),
+        void=_void(definition, notice.cause, dossier),
+    )
+
+
+def _rung(definition: Definition, rung: int | None) -> str | None:
+    if rung is None or rung >= len(definition.ladder):
+        return None
+    return definition.ladder[rung].label or definition.ladder[rung].rung
+
+
+def _void(definition: Definition, cause: Json, dossier: Any) -> str | None:
+    """Why a notice has lost its cause, or None: a reminder of a clock that has stopped, restarted, or is on pause."""
+    if cause["kind"] != "clock.remind":
+        return None
+    clock = dossier.clocks.get(cause["clock"])
+    if clock is None or clock["n"] != cause["cycle"] or "end" in clock:
+        return "l'échéance rappelée n'a plus cours"
+    hold = dossier.holds[-1] if dossier.holds else None
+    if hold is not None and "end" not in hold and hold["touches"].get(cause["clock"]) == "pause":
+        return "l'horloge est suspendue"
+    return None if cause["clock"] in definition.clocks else "l'horloge n'existe plus"
+
+
+_IN_OFFICE = """
+(m.valid_from is null or m.valid_from <= (select business_now()))
+and (m.valid_to is null or (select business_now()) < m.valid_to)
+"""
+_MEMBERS = f"""
+select p.name, p.mail from memberships m join persons p on p.id = m.person_id
+where m.unit_id = :unit and (cast(:person as integer) is null or p.id = :person) and m.role = any(:roles) and p.mail is not null
+and {_IN_OFFICE} order by p.id
+"""  # noqa: S608  (constants)
+_MANAGERS = f"""
+select p.name, p.mail from memberships m join persons p on p.id = m.person_id
+where m.role = 'manager' and p.mail is not null and {_IN_OFFICE} order by p.id
+"""  # noqa: S608  (constants)
+_PARTIES = """
+select p.name, p.mail from parties q join persons p on p.id = q.person_id
+where q.dossier_id = :dossier and p.mail is not null order by p.id
+"""
+_MAILBOX = "select name, mailbox as mail from units where id = :unit and mailbox is not null"
+_SEATS = {"unit": ["referent", "operator"], "head": ["head", "prefet"]}
+_EVERY_SEAT = [role for roles in _SEATS.values() for role in roles]
+
+
+def _people(session: Session, target: str, dossier: Any) -> Sequence[tuple[str, str]]:
+    """Who sits there at this moment; when nobody does, the rest of the unit, then its mailbox, then nobody."""
+    if target == "holder":
+        return _pairs(session, _PARTIES, dossier=dossier.id)
+    if target == "manager":
+        return _pairs(session, _MANAGERS)
+    seat, unit, *person = target.split(":")
+    if unit == "None":
+        return []
+    at = {"unit": int(unit), "person": None}
+    found: Sequence[tuple[str, str]] = []
+    if person:
+        found = _pairs(session, _MEMBERS, unit=int(unit), person=int(person[0]), roles=_EVERY_SEAT)
+    found = found or _pairs(session, _MEMBERS, **at, roles=_SEATS.get(seat, _EVERY_SEAT))
+    found = found or _pairs(session, _MEMBERS, **at, roles=_EVERY_SEAT)
+    return found or _pairs(session, _MAILBOX, unit=int(unit))
+
+
+def _pairs(session: Session, statement: str, **params: Any) -> list[tuple[str, str]]:
+    return [(row.name, row.mail) for row in session.execute(text(statement), params)]
+
+
+def sent(session: Session, notice: Outgoing) -> None:
+    """Mark a notice as sent, and to whom."""
+    to = ", ".join(mail for _, mail in notice.people)
+    _mark(session, notice.id, "state = 'sent', sent_at = clock_timestamp(), sent_to = :value, why = null", to)
+
+
+def void(session: Session, key: int, why: str) -> bool:
+    """Give a notice up because its cause is gone; kept, with why."""
+    return _mark(session, key, "state = 'void', why = :value", why)
+
+
+def failed(session: Session, notice: Outgoing, why: str) -> None:
+    """Note a failed attempt: tried again later, or dead after `ATTEMPTS`, with the reason, for an operator."""
+    if notice.attempts >= ATTEMPTS:
+        _mark(session, notice.id, "state = 'dead', why = :value", why)
+        return
+    wait = BACK_OFF * 2 ** (notice.attempts - 1)
+    session.execute(
+        text("update notices set next_at = clock_timestamp() + cast(:wait as interval), why = :why where id = :id"),
+        {"wait": wait, "why": why[:2000], "id": notice.id},
+    )
+
+
+def requeue(session: Session, key: int) -> bool:
+    """Send a dead, void or held notice after all; its message id stays the same."""
+    statement = """update notices set state = 'queued', attempts = 0, next_at = clock_timestamp(), why = null
+                   where id = :id and state in ('dead', 'void', 'held')"""
+    return bool(session.execute(text(statement + " returning id"), {"id": key}).first())
+
+
+def _mark(session: Session, key: int, values: str, value: str) -> bool:
+    statement = f"update notices set {values} where id = :id and state = 'queued' returning id"  # noqa: S608  (constants)
+    return bool(session.execute(text(statement), {"id": key, "value": value[:2000]}).first())

@@ -1,0 +1,103 @@
+"""The reconciler: a proof that goes round for ever, a slice at a time, and what health says of the whole."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from workflow import verify
+
+log = logging.getLogger(__name__)
+
+SLICE = 500
+TICK_STALE = timedelta(minutes=2)
+LATE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What an operator must know; ages in seconds, None where there is nothing. `red` lists why it is not well."""
+
+    tick_age: float | None
+    oldest_due: float | None
+    pending: int
+    oldest_undelivered: float | None
+    stuck: int
+    dead_notices: int
+    dead_reactions: int
+    suspended_definitions: int
+    problems: int
+    red: tuple[str, ...] = ()
+
+
+def beat(session: Session, name: str, note: str | None = None) -> None:
+    """Note that something was alive just now, in real time."""
+    session.execute(
+        text(
+            "insert into heartbeats (name, at, note) values (:name, clock_timestamp(), :note) "
+            "on conflict (name) do update set at = excluded.at, note = excluded.note"
+        ),
+        {"name": name, "note": note},
+    )
+
+
+_HEALTH = """
+select
+  (select extract(epoch from clock_timestamp() - at)::float8 from heartbeats where name = 'tick') as tick_age,
+  (select extract(epoch from business_now() - wake_at)::float8 from dossiers
+    where wake_at <= (select business_now()) and not stuck order by wake_at limit 1) as oldest_due,
+  (select count(*) from pending) as pending,
+  (select extract(epoch from clock_timestamp() - min(next_at))::float8 from notices
+    where state = 'queued' and next_at <= clock_timestamp() and not_before <= (select business_now())) as oldest_undelivered,
+  (select count(*) from stuck) as stuck,
+  (select count(*) from notices where state = 'dead') as dead_notices,
+  (select count(*) from reaction_failures where next_at is null) as dead_reactions,
+  (select count(*) from definitions where state = 'suspended') as suspended_definitions,
+  (select coalesce(nullif(split_part(note, ' ', 2), '')::integer, 0) from heartbeats where name = 'reconcile') as problems
+"""
+
+
+def health(session: Session) -> Health:
+    """How the whole stands. Red: a stale tick, something overdue for minutes, or a failed proof."""
+    row = session.execute(text(_HEALTH)).one()
+    values = {**row._mapping, "problems": row.problems or 0}  # noqa: SLF001  (SQLAlchemy's public name)
+    red = []
+    if row.tick_age is None or row.tick_age > TICK_STALE.total_seconds():
+        red.append("aucun battement récent de l'horloge")
+    if row.oldest_due is not None and row.oldest_due > LATE.total_seconds():
+        red.append("des dossiers échus attendent l'horloge")
+    if row.oldest_undelivered is not None and row.oldest_undelivered > LATE.total_seconds():
+        red.append("des messages attendent d'être envoyés")
+    red += [
+        words
+        for count, words in (
+            (row.stuck, "dossiers mis de côté"),
+            (row.dead_notices, "messages abandonnés"),
+            (row.dead_reactions, "réactions abandonnées"),
+            (row.suspended_definitions, "définitions suspendues"),
+            (values["problems"], "écarts trouvés par la vérification"),
+        )
+        if count
+    ]
+    return Health(**values, red=tuple(red))
+
+
+def reconcile(make: sessionmaker[Session], *, size: int = SLICE) -> int:
+    """Verify the next slice of dossiers, round and round; keep journal partitions ahead. Returns the problems found."""
+    with make.begin() as session:
+        note = session.execute(text("select note from heartbeats where name = 'reconcile'")).scalar()
+        last, before = (int(part) for part in note.split(" ")) if note else (0, 0)
+        session.execute(text("select journal_ensure((select coalesce(max(id), 0) from dossiers) + 1000000)"))
+    with make() as session:
+        session.execute(text("set transaction isolation level repeatable read, read only"))
+        found, problems, _ = verify.slice_after(session, last, size)
+    for problem in problems:
+        log.error("dossier %s: %s: %s", problem.dossier_id, problem.proof, problem.text)
+    seen = len(problems) + (before if last else 0)  # since the round began
+    with make.begin() as session:
+        beat(session, "reconcile", f"{found[-1] if found else 0} {seen if found else before}")
+    return len(problems)

@@ -1,0 +1,103 @@
+"""What people write: kept beside the journal, erasable; the journal holds an id and a salted digest."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from states.definition import Definition
+from states.dossier import Json
+from workflow import business_time
+from workflow.models import TextRow
+
+SALT_BYTES = 16
+Kept = tuple[uuid.UUID, int, str, bytes, str]
+
+
+def digest(salt: bytes, body: str) -> str:
+    """The salted SHA-256 (hex) that stands for a text in the journal."""
+    return hashlib.sha256(salt + body.encode()).hexdigest()
+
+
+def set_aside(definition: Definition, dossier_id: int, args: Json) -> tuple[Json, list[Kept]]:
+    """The arguments with each personal text replaced by its reference, and the texts to keep."""
+    kept: list[Kept] = []
+    values: Json = {}
+    for name, value in args.items():
+        rule = definition.fields.get(name)
+        if rule is None or not rule.personal:
+            values[name] = value
+            continue
+        key, salt = uuid.uuid4(), secrets.token_bytes(SALT_BYTES)
+        kept.append((key, dossier_id, name, salt, value))
+        values[name] = {"text": str(key), "sha256": digest(salt, value)}
+    return values, kept
+
+
+_KEEP = """
+insert into texts (id, dossier_id, field, salt, body)
+select * from unnest(cast(:ids as uuid[]), cast(:dossiers as bigint[]), cast(:fields as text[]),
+                     cast(:salts as bytea[]), cast(:bodies as text[]))
+"""
+
+
+def keep(session: Session, kept: Sequence[Kept]) -> None:
+    """Write texts in the transaction of the events that refer to them."""
+    if not kept:
+        return
+    ids, dossiers, fields, salts, bodies = (list(column) for column in zip(*kept, strict=True))
+    session.execute(
+        text(_KEEP), {"ids": ids, "dossiers": dossiers, "fields": fields, "salts": salts, "bodies": bodies}
+    )
+
+
+def bodies(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str | None]:
+    """The texts by id; None for one that was erased."""
+    found = session.execute(select(TextRow.id, TextRow.body).where(TextRow.id.in_(list(ids))))
+    return {row.id: row.body for row in found}
+
+
+def same(session: Session, given: Json, recorded: Json) -> bool:
+    """Whether arguments say what a recorded command said; an erased text is taken at its word."""
+    if given.keys() != recorded.keys():
+        return False
+    known = bodies(session, [uuid.UUID(v["text"]) for v in recorded.values() if isinstance(v, dict)])
+    return all(_same(given[name], value, known) for name, value in recorded.items())
+
+
+def _same(given: Any, recorded: Any, known: dict[uuid.UUID, str | None]) -> bool:
+    if not isinstance(recorded, dict):
+        return bool(given == recorded)
+    body = known.get(uuid.UUID(recorded["text"]))
+    return body is None or body == given
+
+
+def altered(session: Session, references: Sequence[tuple[uuid.UUID, str]]) -> list[uuid.UUID]:
+    """The texts that no longer match the digest that the journal holds; erased ones cannot be checked and are not listed."""
+    rows = session.execute(select(TextRow).where(TextRow.id.in_([key for key, _ in references]))).scalars()
+    known = {row.id: row for row in rows}
+    wrong = []
+    for key, wanted in references:
+        row = known.get(key)
+        if row is None or (row.body is not None and (row.salt is None or digest(row.salt, row.body) != wanted)):
+            wrong.append(key)
+    return wrong
+
+
+def erase(session: Session, ids: Sequence[uuid.UUID]) -> int:
+    """Erase texts and their salts; the journal stays whole and verifiable. Returns how many were erased."""
+    done = session.execute(
+        update(TextRow)
+        .where(TextRow.id.in_(list(ids)), TextRow.body.is_not(None))
+        .values(body=None, salt=None, erased_at=business_time.real_now())
+        .returning(TextRow.id)
+    )
+    return len(done.all())
+
+

@@ -1,0 +1,132 @@
+"""The proof: chains, fold, wake, and that nothing is pending for ever. Read in chunks, with no age limit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from states import clocks
+from states.errors import CoupeFileError
+from states.fold import UnknownEffect
+from workflow import definitions, texts
+from workflow.apply import connection
+from workflow.dossiers import COLUMNS, Locked, locked
+from workflow.journal import GENESIS, Recorded, folded, read, verify_chain
+
+CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that should never be seen: which dossier, which proof, and what is wrong."""
+
+    dossier_id: int
+    proof: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a verification is: dossiers and events read so far, and the problems of this chunk."""
+
+    dossiers: int
+    events: int
+    problems: tuple[Problem, ...]
+
+
+def verify(make: sessionmaker[Session], *, chunk: int = CHUNK) -> Iterator[Progress]:
+    """Check every dossier, a chunk at a time, each chunk in a snapshot of its own; yields after each."""
+    last, dossiers, events = 0, 0, 0
+    while True:
+        with make() as session:
+            session.execute(text("set transaction isolation level repeatable read, read only"))
+            found, problems, counted = slice_after(session, last, chunk)
+        if not found:
+            return
+        last, dossiers, events = found[-1], dossiers + len(found), events + counted
+        yield Progress(dossiers, events, tuple(problems))
+
+
+def verify_ids(session: Session, ids: list[int]) -> list[Problem]:
+    """The same for some dossiers, in the session's transaction."""
+    return _check(session, _rows(session, "d.id = any(%(ids)s)", {"ids": ids}))[0]
+
+
+def slice_after(session: Session, last: int, chunk: int) -> tuple[list[int], list[Problem], int]:
+    """The next `chunk` dossiers after id `last`: their ids, the problems found, the events read."""
+    rows = _rows(session, "d.id > %(last)s order by d.id limit %(chunk)s", {"last": last, "chunk": chunk})
+    problems, events = _check(session, rows)
+    return [row.id for row in rows], problems, events
+
+
+def _rows(session: Session, where: str, params: dict[str, Any]) -> list[Locked]:
+    statement = f"select {COLUMNS} from dossiers d where {where}"  # noqa: S608  (constants)
+    return sorted(map(locked, connection(session).execute(statement, params, binary=True)), key=lambda row: row.id)
+
+
+def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
+    ids = [row.id for row in rows]
+    journal = {key: list(events) for key, events in groupby(read(session, ids), key=lambda event: event.dossier_id)}
+    reacted = _numbers(session, "select dossier_id, events from reacted where dossier_id = any(:ids)", ids)
+    pending = _numbers(
+        session, "select dossier_id, count(*) from pending where dossier_id = any(:ids) group by dossier_id", ids
+    )
+    problems: list[Problem] = []
+    for row in rows:
+        events = journal.get(row.id, [])
+        problems += [Problem(row.id, proof, words) for proof, words in _dossier(session, row, events)]
+        accounted = reacted.get(row.id, 0) + pending.get(row.id, 0)
+        if accounted != row.dossier.seq:
+            words = f"{accounted} événements traités ou en attente, {row.dossier.seq} au journal"
+            problems.append(Problem(row.id, "reactions", words))
+    problems += _altered(session, journal)
+    return problems, sum(map(len, journal.values()))
+
+
+def _numbers(session: Session, statement: str, ids: list[int]) -> dict[int, int]:
+    return {row[0]: row[1] for row in session.execute(text(statement), {"ids": ids})}
+
+
+def _dossier(session: Session, row: Locked, events: list[Recorded]) -> Iterator[tuple[str, str]]:
+    broken = verify_chain(events)
+    if broken is not None:
+        yield "chain", broken
+        return
+    if row.head != (events[-1].hash if events else GENESIS):
+        yield "chain", "la fin de la chaîne n'est pas celle que porte le dossier"
+    try:
+        dossier = folded(events)
+    except UnknownEffect as error:
+        yield "fold", str(error)
+        return
+    if dossier != row.dossier:
+        names = [name for name in type(dossier).__slots__ if getattr(dossier, name) != getattr(row.dossier, name)]
+        yield "fold", f"le dossier diffère de son journal : {', '.join(names)}"
+        return
+    try:
+        definition = definitions.get(session, row.definition_id).compiled.definition
+    except CoupeFileError:
+        return  # a newer program's: its clock is that program's to check
+    if dossier.at is not None:
+        wake = clocks.wake(definition, dossier, dossier.at)
+        if wake != dossier.wake_at:
+            yield "wake", f"réveil prévu le {dossier.wake_at}, le calcul donne {wake}"
+
+
+def _altered(session: Session, journal: dict[int, list[Recorded]]) -> list[Problem]:
+    references, owner = [], {}
+    for key, events in journal.items():
+        for event in events:
+            for value in event.command.get("args", {}).values():
+                if isinstance(value, dict) and "text" in value:
+                    identity = uuid.UUID(value["text"])
+                    references.append((identity, value["sha256"]))
+                    owner[identity] = key
+    wrong = texts.altered(session, references) if references else []
+    return [Problem(owner[key], "texts", f"le texte {key} n'est plus celui que le journal a scellé") for key in wrong]
