@@ -38,7 +38,7 @@ clean: ## remove .venv and every cache
 
 ##@ Verify
 test: setup ## the tests (WORKERS=n, ARGS="-k escalation")
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: setup ## format, lint, types, and the direction of imports
 	@$(BIN)/ruff format --check

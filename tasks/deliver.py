@@ -66,5 +66,6 @@ def compose(notice: outbox.Outgoing, settings: Settings) -> EmailMessage:
     message["To"] = ", ".join(formataddr((" ".join(name.split()), mail)) for name, mail in notice.people)
     message["Message-ID"] = f"<{notice.message_id}@{settings.mail_from.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
+    message["X-Coupe-File-Event"] = f"{notice.reference}/{notice.seq}/{notice.target}"
     message.set_content(body)
     return message

@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one request: the events written (`seq` is the last one), or the error that refused it."""
+    """What became of one request: `seq` of its event and the kinds of all that were written, or the error that refused it."""
 
     dossier_id: int
     seq: int = 0
@@ -227,8 +227,10 @@ def perform(
 
 
 def _result(change: Change) -> Result:
-    after, events = change.decision.after, change.decision.events
-    return Result(change.dossier_id, after.seq, after.state, after.version, tuple(event.kind for event in events))
+    before, after, events = change.decision.before, change.decision.after, change.decision.events
+    # The clock's events around the act each name what fired; the act's own does not.
+    seq = next((before.seq + n for n, event in enumerate(events, 1) if event.fired is None), after.seq)
+    return Result(change.dossier_id, seq, after.state, after.version, tuple(event.kind for event in events))
 
 
 def _unknown(key: int) -> CoupeFileError:

@@ -30,6 +30,7 @@ class Outgoing:
     id: int
     message_id: uuid.UUID
     dossier_id: int
+    seq: int
     reference: str
     title: str | None
     target: str
@@ -75,6 +76,7 @@ def _outgoing(session: Session, notice: Any, dossier: Any) -> Outgoing:
         id=notice.id,
         message_id=notice.message_id,
         dossier_id=dossier.id,
+        seq=notice.seq,
         reference=dossier.reference,
         title=dossier.body,
         target=notice.target,

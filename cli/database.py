@@ -1,0 +1,275 @@
+"""Where the dossiers are: the database that COUPE_FILE_DATABASE_URL names, else an embedded one for the time of a command."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psycopg
+from pydantic import ValidationError
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from cli import say
+from config.settings import Settings
+from local.folder import LocalError, home
+from local.postgres import Postgres
+from states.errors import BadInput, CoupeFileError, Refused
+from workflow import schema
+
+NAME = "coupe_file"
+LOCK_PATIENCE = "4s"
+"""How long a command waits for a dossier that somebody else is handling."""
+CONNECT_SECONDS = 5
+START_PATIENCE = 30.0
+USERS_PATIENCE = 30.0
+_written: list[bool] = []
+
+
+def settings() -> Settings:
+    """The settings of the environment. Raises BadInput naming the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "COUPE_FILE_" + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "COUPE_FILE_…"
+        raise BadInput("settings", first["msg"].removeprefix("Value error, "), field=name) from None
+
+
+@contextmanager
+def sessions(*, current: bool = True) -> Iterator[sessionmaker[Session]]:
+    """Sessions on the database; with `current`, an embedded one is first brought up to this program's tables."""
+    chosen = settings()
+    if chosen.database_url is not None:
+        with _bound(checked(chosen.database_url), pooled=chosen.pooled) as bound:
+            yield schema.sessions(bound)
+        return
+    with embedded(chosen.home) as server:
+        _ensure(server)
+        url = server.url(NAME)
+        if current and _behind(url):
+            prepare(url)
+        with _bound(url) as bound:
+            yield schema.sessions(bound)
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """One transaction that only reads."""
+    with sessions() as make, make() as session:
+        session.execute(text("set transaction read only"))
+        yield session
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """One transaction: committed when the block ends, or nothing of it is."""
+    with sessions() as make:
+        with make.begin() as session:
+            yield session
+        wrote()
+
+
+def wrote() -> None:
+    """Note that something was committed, so that the doorbell is rung when the command has answered."""
+    _written.append(True)
+
+
+def take_written() -> bool:
+    """Whether something was committed since this was last asked."""
+    found = bool(_written)
+    _written.clear()
+    return found
+
+
+@contextmanager
+def _bound(url: str, *, pooled: bool = False) -> Iterator[Engine]:
+    bound = schema.engine(url, pooled=pooled, timeouts={"lock_timeout": LOCK_PATIENCE})
+    try:
+        yield bound
+    finally:
+        bound.dispose()
+
+
+def checked(url: str) -> str:
+    """A PostgreSQL URL with a bounded wait for its server. Raises BadInput; the URL itself, which may hold a password, is not shown."""
+    field, accepted = "COUPE_FILE_DATABASE_URL", "postgresql://utilisateur@hôte:5432/base"
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        raise BadInput("settings", "adresse illisible", field=field, accepted=accepted) from None
+    if parts.drivername not in ("postgresql", "postgresql+psycopg", "postgres"):
+        raise BadInput("settings", f"« {parts.drivername} » n'est pas pris en charge", field=field, accepted=accepted)
+    if "connect_timeout" not in parts.query:
+        parts = parts.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    return parts.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+# --- the embedded one -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def embedded(preferred: Path) -> Iterator[Postgres]:
+    """A live embedded server: the one that somebody runs, or one of our own for the time of this block.
+
+    Commands that share a server started by one of them are counted by a shared lock: the one that started it waits for
+    the others before it stops it.
+    """
+    base = home(preferred)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        users = (base / "postgres.users").open("a")
+    except OSError as error:
+        raise BadInput("settings", f"dossier inutilisable : {error.strerror}", field="COUPE_FILE_HOME", accepted="un dossier où écrire") from None
+    server = Postgres(base)
+    with users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        ours = False if answers(server) else _start(server)
+        try:
+            yield server
+        finally:
+            if ours:
+                _wait_alone(users)
+                server.stop()
+
+
+def answers(server: Postgres) -> bool:
+    """Whether a live server answers on its socket."""
+    if not server.path.exists():
+        return False
+    try:
+        psycopg.connect(_plain(server.url()), connect_timeout=CONNECT_SECONDS).close()
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _plain(url: str) -> str:
+    return url.replace("+psycopg", "", 1)
+
+
+def _start(server: Postgres) -> bool:
+    """Start the server; False when somebody else was quicker, and theirs answers."""
+    first = not server.data.exists()
+    say.aside("Base embarquée : installation, quelques secondes…" if first else "Base embarquée démarrée le temps de cette commande.")
+    try:
+        server.start()
+    except LocalError:
+        if not (server.folder / "lock").exists():
+            raise
+        deadline = time.monotonic() + START_PATIENCE
+        while not answers(server):
+            if time.monotonic() > deadline or not _held(server):
+                raise
+            time.sleep(0.05)
+        return False
+    return True
+
+
+def _held(server: Postgres) -> bool:
+    """Whether another process holds the server's folder."""
+    with (server.folder / "lock").open("r") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _wait_alone(users: IO[str]) -> None:
+    deadline = time.monotonic() + USERS_PATIENCE
+    told = False
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not told:
+                say.aside("D'autres commandes se servent encore de la base embarquée : attente.")
+                told = True
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _ensure(server: Postgres) -> None:
+    """Create the database, unless it is there."""
+    found = "select 1 from pg_database where datname = %s"
+    with psycopg.connect(_plain(server.url()), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+        if connection.execute(found, [NAME]).fetchone() is None:
+            try:
+                server.create_database(NAME)
+            except LocalError:  # another command made it in this very moment
+                if connection.execute(found, [NAME]).fetchone() is None:
+                    raise
+
+
+def _behind(url: str) -> bool:
+    """Whether the tables are older than this program's last migration, read without loading the migrations."""
+    last = max(path.name.partition("_")[0] for path in (schema.MIGRATIONS / "versions").glob("[0-9]*.py"))
+    with psycopg.connect(_plain(url), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+        try:
+            row = connection.execute("select max(version_num) from alembic_version").fetchone()
+        except psycopg.errors.UndefinedTable:
+            return True
+    return row is None or row[0] is None or str(row[0]) < last
+
+
+def prepare(url: str) -> list[str]:
+    """Bring the tables up to date and keep the shipped definitions that the database has no version of; returns their names."""
+    from cli.shipped import keep_missing
+
+    schema.migrate(url)
+    with _bound(url) as bound, schema.sessions(bound).begin() as session:
+        return keep_missing(session)
+
+
+# --- what the database says -------------------------------------------------------------------------------------------
+
+_SENTENCES: dict[str, tuple[str, str]] = {
+    "55P03": ("locked", "dossier en cours de traitement, réessayez"),
+    "40001": ("busy", "quelqu'un d'autre écrivait au même moment, réessayez"),
+    "40P01": ("busy", "quelqu'un d'autre écrivait au même moment, réessayez"),
+    "57014": ("slow", "la base de données n'a pas répondu à temps, réessayez"),
+    "57P01": ("stopped", "la base de données s'arrête : rien n'a été écrit, réessayez"),
+    "57P03": ("starting", "la base de données démarre ou s'arrête, réessayez"),
+    "53300": ("crowded", "trop de connexions à la base de données, réessayez"),
+    "25006": ("read_only", "la base de données n'accepte que la lecture"),
+    "42501": ("permission", "l'utilisateur de la base de données n'a pas les droits nécessaires"),
+    "28P01": ("password", "la base de données refuse l'utilisateur ou le mot de passe"),
+    "28000": ("password", "la base de données refuse l'utilisateur ou le mot de passe"),
+    "3D000": ("database", "cette base de données n'existe pas : créez-la, puis lancez « coupe-file migrate »"),
+}
+_UNMIGRATED = ("42P01", "42703", "42883", "3F000")
+
+
+def explain(error: Exception) -> CoupeFileError | None:
+    """The sentence for what the database, or the way to it, refused; None for what should not happen."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg.Error):
+        return None
+    state = cause.sqlstate
+    if state in _UNMIGRATED:
+        return Refused("not_migrated", "la base de données n'est pas à jour de ce programme : lancez « coupe-file migrate »")
+    if state in _SENTENCES:
+        return Refused(*_SENTENCES[state])
+    if state is not None and state.startswith("22"):
+        return BadInput("database", "une valeur ne tient pas dans la base de données", accepted="une valeur plus courte ou plus petite")
+    if isinstance(cause, psycopg.OperationalError):
+        missing = re_missing(str(cause))
+        if missing is not None:
+            return Refused(*_SENTENCES[missing])
+        first = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else "sans réponse"
+        return Refused("unreachable", f"base de données injoignable ({first})", field="COUPE_FILE_DATABASE_URL", accepted="une base PostgreSQL qui répond")
+    return None
+
+
+def re_missing(words: str) -> str | None:
+    """The state behind a refusal to connect, which libpq gives in words only."""
+    if "does not exist" in words and "database" in words:
+        return "3D000"
+    return "28P01" if "authentication failed" in words else None

@@ -1,0 +1,184 @@
+"""The front door: every foreseeable error becomes one French sentence and an exit code, and help speaks French.
+
+2: what was given cannot be read. 1: what was asked is refused, or a problem was found. 0: done.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.text import Text
+from typer import rich_utils
+from typer.core import TyperCommand, TyperGroup
+
+from cli import say
+from config.yamltext import YamlError
+from states.errors import BadInput, CoupeFileError, DefinitionError, Refused
+
+OK, REFUSED, BAD_INPUT = 0, 1, 2
+HELP = "Montre cette aide."
+
+rich_utils.ARGUMENTS_PANEL_TITLE = "Ce qu'il faut donner"
+rich_utils.OPTIONS_PANEL_TITLE = "Options"
+rich_utils.COMMANDS_PANEL_TITLE = "Commandes"
+rich_utils.REQUIRED_LONG_STRING = "(obligatoire)"
+rich_utils.DEFAULT_STRING = "(par défaut : {})"
+rich_utils.ENVVAR_STRING = "(ou la variable {})"
+
+
+class Command(TyperCommand):
+    """A command whose help is in French throughout."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Give `--help`, in French."""
+        return _french(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands; an unknown one is answered with those that come near."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Give `--help`, in French."""
+        return _french(super().get_help_option(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command, or say which ones exist."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            near = difflib.get_close_matches(args[0], self.commands, n=3, cutoff=0.5) or list(self.commands)
+            raise BadInput("command", f"commande inconnue : « {args[0][:60]} »", field="commande", accepted=", ".join(near))
+        return super().resolve_command(ctx, args)
+
+
+class Door(Group):
+    """The whole program."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run one command, say what went wrong if something did, and leave with its exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        extra |= {"windows_expand_args": windows_expand_args, "complete_var": complete_var, "standalone_mode": False}
+        code = OK
+        try:
+            refuse_broken(given)
+            code = super().main(given, prog_name or "coupe-file", **extra) or OK
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = REFUSED
+        except Exception as error:
+            said = explain(error)
+            if said is None:
+                raise
+            code = report(said, error, json="--json" in given)
+        finally:
+            self.after()
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+    def after(self) -> None:
+        """Do what comes after the answer was given; nothing here."""
+
+
+def _french(option: Any) -> Any:
+    if option is not None:
+        option.help = HELP
+    return option
+
+
+def refuse_broken(args: Sequence[str]) -> None:
+    """Refuse arguments that are not text: a NUL, or bytes that are not UTF-8, before anything is looked at."""
+    last = "argument"
+    for given in (*args, os.environ.get("COUPE_FILE_AS", "")):
+        name, _, _ = given.partition("=")
+        where = name if given.startswith("--") and name != given else last
+        try:
+            given.encode("utf-8")
+        except UnicodeEncodeError as error:
+            message = f"octet qui n'est pas de l'UTF-8 en position {error.start - (len(where) + 1 if where == name else 0) + 1}"
+            raise BadInput("encoding", message, field=where, accepted="du texte UTF-8") from None
+        if "\x00" in given:
+            raise BadInput("encoding", "caractère interdit U+0000", field=where, accepted="du texte UTF-8 sans caractère de contrôle")
+        last = given if given.startswith("--") else "argument"
+
+
+# --- what went wrong, in a sentence -----------------------------------------------------------------------------------
+
+
+def explain(error: Exception) -> CoupeFileError | None:
+    """The sentence for an error that could be foreseen; None for one of ours to mend."""
+    if isinstance(error, CoupeFileError):
+        return error
+    if isinstance(error, YamlError):
+        return BadInput("yaml", str(error))
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if type(error).__module__.partition(".")[0] in ("sqlalchemy", "psycopg"):
+        from cli.database import explain as explain_database
+
+        return explain_database(error)
+    if type(error).__name__ == "LocalError":
+        return Refused("local", f"la base embarquée ne peut pas servir : {error}")
+    return None
+
+
+def _usage(error: Any) -> CoupeFileError:
+    """What typer refuses, said in French: the option, the rule, what would be accepted."""
+    kind, parameter = type(error).__name__, getattr(error, "param", None)
+    name = (parameter.opts[-1] if parameter.opts[-1].startswith("-") else parameter.display_name_raw) if parameter else None
+    if kind == "NoSuchOption":
+        known = [opt for param in error.ctx.command.get_params(error.ctx) for opt in param.opts if opt.startswith("--")] if error.ctx else []
+        near = difflib.get_close_matches(error.option_name, known, n=3, cutoff=0.5) or known
+        return BadInput("option", "option inconnue ici", field=error.option_name, accepted=", ".join(near) or None)
+    if kind == "MissingParameter":
+        return BadInput("missing", "obligatoire et absent", field=name, accepted=getattr(parameter, "help", None))
+    if kind == "BadOptionUsage":
+        words = "cette option n'attend pas de valeur" if "does not take" in error.message else "la valeur manque"
+        return BadInput("option", words, field=error.option_name)
+    if parameter is not None:
+        return BadInput("value", "valeur illisible ou hors bornes", field=name, accepted=getattr(parameter, "help", None))
+    extra = re.match(r"Got unexpected extra argument\S* \((.*)\)", error.message)
+    if extra:
+        return BadInput("argument", f"argument en trop : {extra[1]}", accepted="un texte de plusieurs mots entre guillemets")
+    return BadInput("usage", error.format_message())
+
+
+def report(said: CoupeFileError, error: Exception, *, json: bool) -> int:
+    """Print an error, as JSON on stdout or as a sentence on stderr; returns the exit code."""
+    bad = isinstance(said, (BadInput, DefinitionError))
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return BAD_INPUT  # the help itself has just been printed
+    if json:
+        say.document({"error": {**said.as_dict(), **_more(said)}})
+        return BAD_INPUT if bad else REFUSED
+    out = say.console(stderr=True)
+    out.print(Text.assemble(("Erreur : ", "bold red"), say.safe(_sentence(said))))
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        out.print(Text(f"Aide : {context.command_path} --help", style="dim"))
+    return BAD_INPUT if bad else REFUSED
+
+
+def _sentence(said: CoupeFileError) -> str:
+    """The error's own words, without a second full stop where its hint ends with one."""
+    return re.sub(r"\.\.$", ".", str(said))
+
+
+def _more(said: CoupeFileError) -> dict[str, Any]:
+    if isinstance(said, DefinitionError):
+        return {"problems": [{"place": ".".join(place), "message": words} for place, words in said.problems]}
+    problems = getattr(said, "problems", None)
+    return {"problems": problems} if problems is not None else {}

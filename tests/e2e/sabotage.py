@@ -1,0 +1,95 @@
+"""One protection switched off at a time, to see that the kill test notices. Nothing of this is in the product."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from datetime import timedelta
+
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
+
+from workflow import apply as room
+from workflow import dossiers, outbox, reactions, schema, sweep
+
+KINDS = ("none", "row-lock", "re-check", "unique-keys", "pending-apart")
+UNIQUE = (
+    "drop index uq_events_fired",
+    "drop index uq_events_idem",
+    "alter table dossiers drop constraint uq_dossiers_submit_key",
+    "alter table notices drop constraint uq_notices_once",
+)
+
+
+def shorten_waits() -> None:
+    """What a person would wait for in minutes, the test waits for in seconds; nothing else changes."""
+    outbox.LEASE, outbox.BACK_OFF = timedelta(seconds=15), timedelta(seconds=2)
+    sweep.ORPHAN_AFTER, sweep.RETRY_FIRST = timedelta(seconds=6), timedelta(seconds=4)
+    schema.TIMEOUTS.update(
+        idle_in_transaction_session_timeout="4s", statement_timeout="20s", lock_timeout="5s"
+    )
+
+
+def apply_to_database(kind: str, session: Session) -> None:
+    if kind == "unique-keys":
+        for statement in UNIQUE:
+            session.execute(text(statement))
+
+
+def apply(kind: str) -> None:
+    assert kind in KINDS, kind
+    if kind == "row-lock":
+        dossiers.LOCK = ""
+        for name in ("_CLAIM", "_LOCK_IDS", "_LOCK_ONE"):
+            setattr(sweep, name, re.sub(r"for update of d( skip locked)?", "", getattr(sweep, name)))
+    elif kind == "re-check":
+        _decide_on_what_was_read_before_the_lock()
+    elif kind == "unique-keys":
+        reactions.NOTICES = reactions.NOTICES.replace("on conflict on constraint uq_notices_once do nothing", "")
+    elif kind == "pending-apart":
+        _write_pending_after_the_commit()
+
+
+def _decide_on_what_was_read_before_the_lock() -> None:
+    """The sweep reads, and locks only then: what happened in between is not looked at again."""
+    real = sweep._locked_rows
+
+    def stale(session, statement, params):
+        unlocked = re.sub(r"for update of d( skip locked)?", "", statement)
+        rows, now, revision = real(session, unlocked, params)
+        time.sleep(1.0)
+        session.execute(
+            text("select from dossiers where id = any(:ids) order by id for update"), {"ids": [row.id for row in rows]}
+        )
+        return rows, now, revision
+
+    sweep._locked_rows = stale
+
+
+def _write_pending_after_the_commit() -> None:
+    """The journal commits first; the keys of what is pending follow in a transaction of their own."""
+    together = re.compile(r", p as \(\s+insert into pending.*?\)\n\)\n", re.DOTALL)
+    real = room._write
+
+    def write(session, statement, columns, rows):
+        stripped = together.sub("\n", statement)
+        real(session, stripped, columns, rows)
+        keys = list(zip(columns["e_dossier"], columns["e_seq"], columns["e_definition"], columns["e_shape"], strict=True))
+        bind = session.get_bind()
+
+        def later(_session):
+            def run():
+                time.sleep(0.2)
+                with Session(bind) as other, other.begin():
+                    for key, seq, definition, shape in keys:
+                        other.execute(
+                            text("insert into pending values (:k, :s, :d, :h, 0)"),
+                            {"k": key, "s": seq, "d": definition, "h": shape},
+                        )
+
+            threading.Thread(target=run, daemon=True).start()
+
+        event.listen(session, "after_commit", later, once=True)
+
+    room._write = write
