@@ -260,7 +260,7 @@ def explain(error: Exception) -> CoupeFileError | None:
     if state is not None and state.startswith("22"):
         return BadInput("database", "une valeur ne tient pas dans la base de données", accepted="une valeur plus courte ou plus petite")
     if isinstance(cause, psycopg.OperationalError):
-        missing = re_missing(str(cause))
+        missing = _refusal(str(cause))
         if missing is not None:
             return Refused(*_SENTENCES[missing])
         first = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else "sans réponse"
@@ -268,7 +268,7 @@ def explain(error: Exception) -> CoupeFileError | None:
     return None
 
 
-def re_missing(words: str) -> str | None:
+def _refusal(words: str) -> str | None:
     """The state behind a refusal to connect, which libpq gives in words only."""
     if "does not exist" in words and "database" in words:
         return "3D000"

@@ -42,7 +42,7 @@ from workflow.models import Commune, Competence, Membership, Person, Unit
 ROOT = Path(__file__).resolve().parents[2]
 DOSSIERS = 200
 WORKERS, BEATS = 3, 2
-RATE = 43_200.0   # half a day of the trade for each real second
+RATE = 43_200.0  # half a day of the trade for each real second
 RUNGS = 6
 T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HOLDER, REFERENT = 1, 2
@@ -187,9 +187,15 @@ class People:
     def prepare(self, kind: str) -> None:
         with self.make.begin() as session:
             business_time.start_at(session, T0)
-            session.add_all([Unit(code=f"u{n}", name=f"Unité {n}", level="x", mailbox=f"u{n}@etat.example") for n in range(RUNGS)])
-            session.add_all([Person(login="holder", name="Porteur", mail="porteur@usine.example"),
-                             Person(login="referent", name="Référente", mail="referente@etat.example")])
+            session.add_all(
+                [Unit(code=f"u{n}", name=f"Unité {n}", level="x", mailbox=f"u{n}@etat.example") for n in range(RUNGS)]
+            )
+            session.add_all(
+                [
+                    Person(login="holder", name="Porteur", mail="porteur@usine.example"),
+                    Person(login="referent", name="Référente", mail="referente@etat.example"),
+                ]
+            )
             session.add(Commune(code="64300", name="Lacq"))
             session.flush()
             session.add(Membership(person_id=HOLDER, unit_id=None, role="holder"))
@@ -252,11 +258,21 @@ class People:
         referent = Actor(REFERENT, 2, "referent")
         now = T0 + timedelta(seconds=RATE) * (time.monotonic() - self.began)
         return {
-            "hold": (referent, {"motive": "clarification", "answer_by": (now + timedelta(days=4)).isoformat(), "reason": "Merci de préciser."}),
+            "hold": (
+                referent,
+                {
+                    "motive": "clarification",
+                    "answer_by": (now + timedelta(days=4)).isoformat(),
+                    "reason": "Merci de préciser.",
+                },
+            ),
             "answer": (Actor(HOLDER, None, "holder"), {"reason": "Voici la réponse."}),
             "escalate": (referent, {"reason": "Cela ne peut attendre."}),
             "assign": (referent, {"to_user": REFERENT}),
-            "resolve": (referent, {"outcome": "unblocked", "statement": "Le blocage est levé ; la décision est jointe."}),
+            "resolve": (
+                referent,
+                {"outcome": "unblocked", "statement": "Le blocage est levé ; la décision est jointe."},
+            ),
         }.get(name, (referent, {}))
 
     def act(self, pool, dossier, trigger, actor, args, key) -> None:
@@ -315,20 +331,33 @@ def prove(people: People, stack: Stack, left: dict[str, int]) -> dict[str, objec
         rows = lambda sql: session.execute(text(sql)).all()  # noqa: E731
         if (made := count("select count(*) from dossiers")) != DOSSIERS:
             (doubled if made > DOSSIERS else lost).append(f"{made} dossiers for {DOSSIERS} submissions")
-        kept = {(row.dossier_id, row.idem): row.seq for row in rows("select dossier_id, idem, seq from events where idem is not null")}
-        lost += [f"answered and not in the journal: {key}" for key, seq in people.answered.items() if kept.get(key) != seq]
+        kept = {
+            (row.dossier_id, row.idem): row.seq
+            for row in rows("select dossier_id, idem, seq from events where idem is not null")
+        }
+        lost += [
+            f"answered and not in the journal: {key}" for key, seq in people.answered.items() if kept.get(key) != seq
+        ]
         for column in ("fired", "idem"):
             doubled += [
                 f"{column} {row[1]} of dossier {row[0]} {row[2]} times"
-                for row in rows(f"select dossier_id, {column}, count(*) from events where {column} is not null group by 1, 2 having count(*) > 1")
+                for row in rows(
+                    f"select dossier_id, {column}, count(*) from events where {column} is not null group by 1, 2 having count(*) > 1"
+                )
             ]
-        doubled += [f"notice {tuple(row)}" for row in rows(
-            "select dossier_id, seq, subscriber, target, count(*) from notices group by 1, 2, 3, 4 having count(*) > 1")]
+        doubled += [
+            f"notice {tuple(row)}"
+            for row in rows(
+                "select dossier_id, seq, subscriber, target, count(*) from notices group by 1, 2, 3, 4 having count(*) > 1"
+            )
+        ]
         doubled += too_soon(session)
         lost += untold(session)
         unsent = rows("select state, count(*) from notices where state not in ('sent', 'void') group by 1")
         lost += [f"{row[1]} notices {row[0]}" for row in unsent]
-        sent = {f"<{row[0]}@localhost.localdomain>" for row in rows("select message_id from notices where state = 'sent'")}
+        sent = {
+            f"<{row[0]}@localhost.localdomain>" for row in rows("select message_id from notices where state = 'sent'")
+        }
         events = count("select count(*) from events")
         kinds = dict(rows("select kind, count(*) from events group by 1 order by 2 desc"))
         health = reconcile.health(session).red
@@ -352,11 +381,16 @@ def prove(people: People, stack: Stack, left: dict[str, int]) -> dict[str, objec
 
 
 def too_soon(session) -> list[str]:
-    """By the journal alone: the clock moved a dossier before fourteen days of its rung had passed."""
+    """By the journal alone: the clock moved a dossier before fourteen days of its rung had passed, or a closed one."""
     wrong = []
+    closed: set[int] = set()
     started: dict[int, datetime] = {}
     starts = {"triage", "escalate", "transfer", "take_back", "reopen"}
     for row in session.execute(text("select dossier_id, kind, fired, effective from events order by dossier_id, seq")):
+        if row.dossier_id in closed and row.kind != "clock.lapse":
+            wrong.append(f"dossier {row.dossier_id}: {row.kind} after it was resolved")
+        if row.kind == "resolve":
+            closed.add(row.dossier_id)
         if row.kind in starts:
             moved = row.fired is not None and row.fired.startswith("rung:")
             if moved and row.effective - started[row.dossier_id] < timedelta(days=14):
@@ -370,9 +404,15 @@ def untold(session) -> list[str]:
     definition = parse(session.execute(text("select body from definitions")).scalar_one())
     there = {tuple(row) for row in session.execute(text("select dossier_id, seq, target from notices"))}
     wanted = set()
-    for row in session.execute(text("select dossier_id, seq, at, effective, kind, role, command, facts, effect from events")):
-        wanted |= {(row.dossier_id, row.seq, told.target) for told in reactions.tell(reactions.Happened(*row), definition)}
-    return [f"never told: {key}" for key in sorted(wanted - there)] + [f"told of nothing: {key}" for key in sorted(there - wanted)]
+    for row in session.execute(
+        text("select dossier_id, seq, at, effective, kind, role, command, facts, effect from events")
+    ):
+        wanted |= {
+            (row.dossier_id, row.seq, told.target) for told in reactions.tell(reactions.Happened(*row), definition)
+        }
+    return [f"never told: {key}" for key in sorted(wanted - there)] + [
+        f"told of nothing: {key}" for key in sorted(there - wanted)
+    ]
 
 
 def main() -> None:

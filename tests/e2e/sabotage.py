@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import event, text
@@ -26,9 +27,7 @@ def shorten_waits() -> None:
     """What a person would wait for in minutes, the test waits for in seconds; nothing else changes."""
     outbox.LEASE, outbox.BACK_OFF = timedelta(seconds=15), timedelta(seconds=2)
     sweep.ORPHAN_AFTER, sweep.RETRY_FIRST = timedelta(seconds=6), timedelta(seconds=4)
-    schema.TIMEOUTS.update(
-        idle_in_transaction_session_timeout="4s", statement_timeout="20s", lock_timeout="5s"
-    )
+    schema.TIMEOUTS.update(idle_in_transaction_session_timeout="4s", statement_timeout="20s", lock_timeout="5s")
 
 
 def apply_to_database(kind: str, session: Session) -> None:
@@ -52,16 +51,18 @@ def apply(kind: str) -> None:
 
 
 def _decide_on_what_was_read_before_the_lock() -> None:
-    """The sweep reads, and locks only then: what happened in between is not looked at again."""
+    """The sweep reads, and locks only then: what it decides on is not looked at again, only numbered after it."""
     real = sweep._locked_rows
 
     def stale(session, statement, params):
-        unlocked = re.sub(r"for update of d( skip locked)?", "", statement)
-        rows, now, revision = real(session, unlocked, params)
+        rows, now, revision = real(session, re.sub(r"for update of d( skip locked)?", "", statement), params)
         time.sleep(1.0)
-        session.execute(
-            text("select from dossiers where id = any(:ids) order by id for update"), {"ids": [row.id for row in rows]}
-        )
+        locking = "select id, seq, head, at from dossiers where id = any(:ids) order by id for update"
+        present = {row.id: row for row in session.execute(text(locking), {"ids": [row.id for row in rows]})}
+        for number, row in enumerate(rows):
+            seen = present[row.id]
+            row.dossier.seq, row.dossier.at = seen.seq, seen.at
+            rows[number] = replace(row, head=bytes(seen.head))
         return rows, now, revision
 
     sweep._locked_rows = stale
@@ -75,7 +76,9 @@ def _write_pending_after_the_commit() -> None:
     def write(session, statement, columns, rows):
         stripped = together.sub("\n", statement)
         real(session, stripped, columns, rows)
-        keys = list(zip(columns["e_dossier"], columns["e_seq"], columns["e_definition"], columns["e_shape"], strict=True))
+        keys = list(
+            zip(columns["e_dossier"], columns["e_seq"], columns["e_definition"], columns["e_shape"], strict=True)
+        )
         bind = session.get_bind()
 
         def later(_session):

@@ -19,9 +19,7 @@ def main() -> None:
     if role == "beat":
         app.start(["beat", "-l", "WARNING"])
     else:
-        app.start(
-            ["worker", "-c", "1", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        )
+        app.start(["worker", "-c", "1", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
 
 if __name__ == "__main__":

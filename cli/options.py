@@ -1,0 +1,121 @@
+"""What many commands take: who acts, how to answer, which key; and text that comes from a file or a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from states.dossier import SYSTEM, Actor
+from states.errors import BadInput, Refused
+from workflow import access, business_time
+
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="QUI",
+        envvar="COUPE_FILE_AS",
+        help="Qui agit : login, login:rôle, login@unité ou login@unité:rôle.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Répondre par un document JSON.", show_default=False)]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="CLÉ",
+        help="Clé d'idempotence : le même envoi répété sous cette clé n'est fait qu'une fois.",
+        show_default=False,
+    ),
+]
+Ref = Annotated[str, typer.Argument(metavar="DOSSIER", help="La référence du dossier (64-0117) ou son numéro.", show_default=False)]
+MAX_BYTES = 1_000_000
+MAX_ID = 2**63 - 1
+MAX_REFERENCE = 64
+
+
+def person(session: Session, name: str | None) -> Actor:
+    """The person who acts. Raises BadInput: nobody named, unknown, not in office; the clock acts by its sweep alone."""
+    if not name:
+        raise BadInput("actor", "qui agit ? obligatoire et absent", field="--as", accepted="login, login:rôle, login@unité ou login@unité:rôle")
+    if name == "system":
+        raise BadInput("actor", "l'horloge n'agit que par « coupe-file sweep »", field="--as", accepted="le login d'une personne de l'annuaire")
+    return access.actor(session, name, business_time.now(session))
+
+
+def reader(session: Session, name: str | None) -> Actor:
+    """Whoever reads: without a name, the operator, who sees every dossier and no text."""
+    return access.actor(session, name, business_time.now(session)) if name else SYSTEM
+
+
+def find(session: Session, given: str, actor: Actor) -> int:
+    """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
+    if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():
+        raise BadInput("dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro")
+    number = int(given) if given.isascii() and given.isdecimal() and int(given) <= MAX_ID else None
+    scope = access.scope(actor)
+    statement = (
+        "select d.id from dossiers d where (d.reference = :given or d.id = cast(:number as bigint)) "  # noqa: S608  (a scope is ours)
+        f"and {scope.sql} order by d.reference = :given desc limit 1"
+    )
+    found: int | None = session.execute(text(statement), {"given": given, "number": number, **scope.params}).scalar()
+    if found is None:
+        raise Refused("unknown", f"dossier « {given} » inconnu, ou hors de votre périmètre", field="DOSSIER")
+    return found
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """`champ=valeur`, each field once. Raises BadInput."""
+    found: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise BadInput("set", f"« {item[:60]} » n'est pas de la forme champ=valeur", field=option, accepted="champ=valeur")
+        if name in found:
+            raise BadInput("set", f"le champ {name} est donné deux fois", field=option, accepted="chaque champ une fois")
+        found[name] = value
+    return found
+
+
+def merged(*sources: tuple[str, dict[str, str]]) -> dict[str, str]:
+    """The fields of several options as one. Raises BadInput when two give the same field."""
+    found: dict[str, str] = {}
+    for option, values in sources:
+        for name, value in values.items():
+            if name in found:
+                raise BadInput("twice", "donné deux fois", field=name, accepted=f"{option} ou l'option du champ, pas les deux")
+            found[name] = value
+    return found
+
+
+def from_file(option: str, path: str) -> str:
+    """The text of a file, or of stdin for `-`: UTF-8, whole. Raises BadInput naming the option."""
+    body = bytes_of(option, path, MAX_BYTES)
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body[: error.start].count(b"\n") + 1
+        raise BadInput("encoding", f"le texte n'est pas en UTF-8 (ligne {line})", field=option, accepted="du texte UTF-8") from None
+
+
+def bytes_of(option: str, path: str, most: int) -> bytes:
+    """The bytes of a file, or of stdin for `-`. Raises BadInput: absent, unreadable, too large."""
+    try:
+        if path == "-":
+            body = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(path).open("rb") as file:
+                body = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "nom de fichier interdit"
+        raise BadInput("file", f"fichier illisible : « {path[:200]} » ({why})", field=option, accepted="un fichier, ou - pour l'entrée") from None
+    if len(body) > most:
+        raise BadInput("file", f"plus de {most} octets", field=option, accepted=f"{most} octets au plus")
+    return body
