@@ -31,6 +31,9 @@ USERS_PATIENCE = 30.0
 _written: list[bool] = []
 
 
+_ACCEPTED = {"float_parsing": "un nombre", "bool_parsing": "true ou false", "string_pattern_mismatch": "une adresse nom@domaine"}
+
+
 def settings() -> Settings:
     """The settings of the environment. Raises BadInput naming the variable."""
     try:
@@ -38,7 +41,10 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "COUPE_FILE_" + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "COUPE_FILE_…"
-        raise BadInput("settings", first["msg"].removeprefix("Value error, "), field=name) from None
+        said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else "valeur illisible ou hors bornes"
+        bounds = first.get("ctx", {})
+        accepted = next((f"{words} {bounds[bound]}" for bound, words in (("ge", "au moins"), ("le", "au plus")) if bound in bounds), None)
+        raise BadInput("settings", said, field=name, accepted=accepted or _ACCEPTED.get(first["type"])) from None
 
 
 @contextmanager

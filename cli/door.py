@@ -82,12 +82,18 @@ class Door(Group):
             said = explain(error)
             if said is None:
                 raise
-            code = report(said, error, json="--json" in given)
+            code = report(said, error, json="--json" in given, option=self._option(said, given))
         finally:
             self.after()
         if not standalone_mode:
             return code
         sys.exit(code)
+
+    def _option(self, said: CoupeFileError, given: Sequence[str]) -> str | None:
+        """The option by which the command that was run takes the field that an error names."""
+        command: Any = self.commands.get(given[0]) if given else None
+        wanted = "--" + (said.field or "").replace("_", "-")
+        return wanted if command is not None and any(wanted in parameter.opts for parameter in command.params) else None
 
     def after(self) -> None:
         """Do what comes after the answer was given; nothing here."""
@@ -141,7 +147,7 @@ def _usage(error: Any) -> CoupeFileError:
     name = (parameter.opts[-1] if parameter.opts[-1].startswith("-") else parameter.display_name_raw) if parameter else None
     if kind == "NoSuchOption":
         known = [opt for param in error.ctx.command.get_params(error.ctx) for opt in param.opts if opt.startswith("--")] if error.ctx else []
-        near = difflib.get_close_matches(error.option_name, known, n=3, cutoff=0.5) or known
+        near = difflib.get_close_matches(error.option_name, known, n=3, cutoff=0.6) or known
         return BadInput("option", "option inconnue ici", field=error.option_name, accepted=", ".join(near) or None)
     if kind == "MissingParameter":
         return BadInput("missing", "obligatoire et absent", field=name, accepted=getattr(parameter, "help", None))
@@ -156,7 +162,7 @@ def _usage(error: Any) -> CoupeFileError:
     return BadInput("usage", error.format_message())
 
 
-def report(said: CoupeFileError, error: Exception, *, json: bool) -> int:
+def report(said: CoupeFileError, error: Exception, *, json: bool, option: str | None = None) -> int:
     """Print an error, as JSON on stdout or as a sentence on stderr; returns the exit code."""
     bad = isinstance(said, (BadInput, DefinitionError))
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -165,16 +171,18 @@ def report(said: CoupeFileError, error: Exception, *, json: bool) -> int:
         say.document({"error": {**said.as_dict(), **_more(said)}})
         return BAD_INPUT if bad else REFUSED
     out = say.console(stderr=True)
-    out.print(Text.assemble(("Erreur : ", "bold red"), say.safe(_sentence(said))))
+    out.print(Text.assemble(("Erreur : ", "bold red"), say.safe(_sentence(said, option))))
     context = getattr(error, "ctx", None)
     if context is not None:
         out.print(Text(f"Aide : {context.command_path} --help", style="dim"))
     return BAD_INPUT if bad else REFUSED
 
 
-def _sentence(said: CoupeFileError) -> str:
-    """The error's own words, without a second full stop where its hint ends with one."""
-    return re.sub(r"\.\.$", ".", str(said))
+def _sentence(said: CoupeFileError, option: str | None) -> str:
+    """« field or option » : the rule. Accepté : what would be."""
+    where = f"« {option or said.field} » : " if said.field else ""
+    hint = f" Accepté : {said.accepted.rstrip('.')}." if said.accepted else ""
+    return f"{where}{said.message.rstrip('.')}{'' if said.message.endswith(('…', '?')) else '.'}{hint}"
 
 
 def _more(said: CoupeFileError) -> dict[str, Any]:

@@ -5,6 +5,7 @@ PyYAML's own conversions read `on` as true, `18:00` as 1080 and commune `01004` 
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def parse(text: str) -> Document:
     """The document in a text. Raises YamlError."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        message = "ligne 1 : trop de niveaux emboîtés"
+        raise YamlError(message) from None
+    except yaml.reader.ReaderError as error:
+        message = f"ligne {text[: error.position].count(chr(10)) + 1} : caractère interdit {error.character!r}"
+        raise YamlError(message) from None
     except yaml.MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
         message = f"ligne {line} : {error.problem or 'YAML illisible'}"
@@ -62,7 +69,11 @@ def parse(text: str) -> Document:
         message = f"ligne 1 : {error}"
         raise YamlError(message) from None
     lines: dict[Place, int] = {}
-    return Document(_value(node, (), lines, set()), lines)
+    try:
+        return Document(_value(node, (), lines, set()), lines)
+    except RecursionError:
+        message = "ligne 1 : trop de niveaux emboîtés"
+        raise YamlError(message) from None
 
 
 def _value(node: yaml.Node | None, place: Place, lines: dict[Place, int], seen: set[int]) -> Any:
@@ -78,6 +89,9 @@ def _value(node: yaml.Node | None, place: Place, lines: dict[Place, int], seen: 
         return _mapping(node, place, lines, seen)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*place, str(index)), lines, seen) for index, item in enumerate(node.value)]
+    if any(unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\r\t" for sign in node.value):
+        message = f"ligne {line} : caractère de contrôle interdit"
+        raise YamlError(message)
     return None if node.tag == "tag:yaml.org,2002:null" and not node.value else node.value
 
 
@@ -88,6 +102,10 @@ def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], seen
         if not isinstance(key, yaml.ScalarNode):
             message = f"ligne {line} : une clé doit être un mot"
             raise YamlError(message)
+        if id(key) in seen:
+            message = f"ligne {line} : les alias YAML (*nom) ne sont pas acceptés ici"
+            raise YamlError(message)
+        seen.add(id(key))
         if key.value in result:
             message = f"ligne {line} : la clé « {key.value} » est donnée deux fois"
             raise YamlError(message)

@@ -7,7 +7,7 @@ strictly after its instant: at the due instant a person is still in time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from states.definition import ClockRule, Definition, Elapsed, Reminder
 from states.dossier import Clock, Dossier, Hold
@@ -15,6 +15,7 @@ from states.dossier import Clock, Dossier, Hold
 STRICTLY_AFTER = timedelta(microseconds=1)
 DUE_STEP = "due"
 MOVE_STEP = "move"
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def begin(rule: ClockRule, *, n: int, start: datetime, fields: dict[str, str]) -> Clock:
@@ -107,8 +108,8 @@ def wake(definition: Definition, dossier: Dossier, at: datetime) -> datetime | N
     instants = [instant for instant, _, _ in steps(definition, dossier)]
     if hold is not None:
         instants.append(hold.until)
-    nearest = min(instants) if instants else at + definition.idle.delta
-    return max(nearest, at) + STRICTLY_AFTER
+    nearest = max(min(instants) if instants else at + definition.idle.delta, at)
+    return nearest + STRICTLY_AFTER if nearest < _LAST else _LAST
 
 
 def due_at(dossier: Dossier) -> datetime | None:

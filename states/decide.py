@@ -7,7 +7,7 @@ the clock had merely intended lapses when it was overtaken, and the journal says
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ REMIND = "clock.remind"
 LAPSE = "clock.lapse"
 REFUSE = "clock.refuse"
 IDLE = "clock.idle"
+REFUSED_STEP = "refused"
 SUBMIT = "submit"
 
 
@@ -127,7 +128,7 @@ def _facts(draft: Draft) -> Iterator[tuple[datetime, str]]:
         if clock.end is not None or clocks.DUE_STEP in clock.done or name not in draft.definition.clocks:
             continue
         if hold is None or not clocks.pauses(hold, name):
-            yield clock.due, name
+            yield max(clock.due, clock.start), name
 
 
 def _breach(draft: Draft, name: str) -> None:
@@ -143,8 +144,8 @@ def _breach(draft: Draft, name: str) -> None:
 
 
 def _lapse(draft: Draft, name: str, clock: Clock, step: str) -> None:
-    command = {"clock": name, "cycle": clock.n, "step": step}
-    draft.emit(LAPSE, command, fired=_key(name, clock, step))
+    draft.actor = SYSTEM
+    draft.emit(LAPSE, {"clock": name, "cycle": clock.n, "step": step}, fired=_key(name, clock, step))
 
 
 def _key(name: str, clock: Clock, step: str) -> str:
@@ -160,10 +161,8 @@ def _due(draft: Draft, compiled: Compiled) -> None:
     ready = sorted(step for step in clocks.steps(draft.definition, draft.dossier) if step[0] < draft.at)
     _remind(draft, [(name, step) for _, name, step in ready if step not in (clocks.DUE_STEP, clocks.MOVE_STEP)])
     moves = [name for _, name, step in ready if step == clocks.MOVE_STEP]
-    for name in moves[1:]:
-        _wait(draft, name)
     if moves:
-        _fire(draft, compiled, moves[0])
+        _fire(draft, compiled, moves[0], waiting=moves[1:])
     if woken and not draft.events:
         running = any(clock.end is None for clock in draft.dossier.clocks.values())
         draft.emit(IDLE, {"running": running}, fired=f"idle:{draft.dossier.seq}")
@@ -188,7 +187,7 @@ def _wait(draft: Draft, name: str) -> None:
     draft.put_clock(name, replace(clock, retry=draft.at + draft.definition.look_again.delta))
 
 
-def _fire(draft: Draft, compiled: Compiled, name: str) -> None:
+def _fire(draft: Draft, compiled: Compiled, name: str, *, waiting: list[str]) -> None:
     """Ask for the trigger of a clock, or for the other one when it is refused; a refusal of both is an event."""
     rule, clock = draft.definition.clocks[name], draft.dossier.clocks[name]
     draft.args = {} if rule.due.reason is None else {"reason": rule.due.reason}
@@ -198,15 +197,19 @@ def _fire(draft: Draft, compiled: Compiled, name: str) -> None:
             continue
         command = {"trigger": trigger, "args": dict(draft.args), "clock": name, "cycle": clock.n}
         try:
-            _move(draft, compiled, trigger, command, fired=_key(name, clock, clocks.MOVE_STEP), by_clock=name)
+            _move(draft, compiled, trigger, command, fired=_key(name, clock, clocks.MOVE_STEP), by_clock=name, waiting=waiting)
         except Refused as error:
             refusal = refusal or error
         else:
             return
     assert refusal is not None  # noqa: S101  (a move step exists only where `fire` is declared)
-    key = _key(name, clock, f"refuse:{clock.retry.isoformat() if clock.retry else 'first'}")
-    _wait(draft, name)
-    command = {"clock": name, "cycle": clock.n, "trigger": rule.due.fire, "first": clock.retry is None}
+    first = REFUSED_STEP not in clock.done
+    key = _key(name, clock, f"{REFUSED_STEP}:{'first' if first or clock.retry is None else clock.retry.isoformat()}")
+    if first:
+        draft.mark(name, REFUSED_STEP)
+    for waits in (name, *waiting):
+        _wait(draft, waits)
+    command = {"clock": name, "cycle": clock.n, "trigger": rule.due.fire, "first": first}
     draft.facts.update(code=refusal.code, message=refusal.message)
     draft.emit(REFUSE, command, fired=key)
 
@@ -220,6 +223,7 @@ def _move(
     fired: str | None = None,
     idem: str | None = None,
     by_clock: str | None = None,
+    waiting: Sequence[str] = (),
 ) -> None:
     """Fire a trigger, turn the clocks that it turns, write its event, and let lapse what it overtook."""
     overtaken = _overtaken(draft, compiled, name, by_clock)
@@ -227,11 +231,15 @@ def _move(
     hold = draft.dossier.hold
     if draft.dossier.closed_at is not None and hold is not None:
         draft.put("holds", (*draft.dossier.holds[:-1], replace(hold, end=draft.effective)))
+        draft.rate_clocks()
     _turn(draft, compiled, name)
     if by_clock is not None and draft.dossier.clocks[by_clock].end is None:
         same = draft.dossier.clocks[by_clock]
         if fired == _key(by_clock, same, clocks.MOVE_STEP):
             draft.mark(by_clock, clocks.MOVE_STEP)
+    for waits in waiting:
+        if (waits, clocks.MOVE_STEP) not in {(clock_name, step) for clock_name, _, step in overtaken}:
+            _wait(draft, waits)
     draft.emit(name, command, fired=fired, idem=idem)
     for clock_name, clock, step in overtaken:
         _lapse(draft, clock_name, clock, step)

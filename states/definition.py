@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
-from states.errors import DefinitionError
+from states.errors import DefinitionError, shown
 
 SCHEMA = 1
 PHASES = ("submitted", "triaged", "escalated", "resolved")
 SEATS = ("holder", "assignee", "unit", "head", "manager")
 GUARDS = (
     "actor_below_current_rung",
+    "another_unit",
     "answer_by_ahead",
     "hold_open",
     "member_of_unit",
@@ -37,6 +49,7 @@ Phase = Literal["submitted", "triaged", "escalated", "resolved"]
 Seat = Literal["holder", "assignee", "unit", "head", "manager"]
 Guard = Literal[
     "actor_below_current_rung",
+    "another_unit",
     "answer_by_ahead",
     "hold_open",
     "member_of_unit",
@@ -51,6 +64,23 @@ Effect = Literal[
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str) and any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):
+        message = "caractère de contrôle interdit"
+        raise ValueError(message)
+    return value
+
+
+Words = Annotated[str, BeforeValidator(_readable)]
+
+
+def _date(value: Any) -> Any:
+    if not isinstance(value, date) and not (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)):
+        message = "une date AAAA-MM-JJ est attendue"
+        raise ValueError(message)
+    return value
 
 
 def _listed(value: Any) -> Any:
@@ -80,12 +110,13 @@ class Elapsed(_Model):
 
     elapsed_days: int | None = Field(None, gt=0, le=36_500)
     elapsed_hours: int | None = Field(None, gt=0, le=876_000)
-    elapsed_minutes: int | None = Field(None, gt=0)
-    elapsed_seconds: int | None = Field(None, gt=0)
+    elapsed_minutes: int | None = Field(None, gt=0, le=52_560_000)
+    elapsed_seconds: int | None = Field(None, gt=0, le=3_153_600_000)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        given = (self.elapsed_days, self.elapsed_hours, self.elapsed_minutes, self.elapsed_seconds)
+        if sum(part is not None for part in given) != 1:
             message = "une seule durée : elapsed_days, elapsed_hours, elapsed_minutes ou elapsed_seconds"
             raise ValueError(message)
         return self
@@ -107,12 +138,17 @@ class UntilField(_Model):
     field: Name
 
 
+def _length(value: Any) -> str:
+    """Which of the two a length is, so that a refusal speaks of that one only."""
+    return "field" if isinstance(value, UntilField) or (isinstance(value, dict) and "field" in value) else "elapsed"
+
+
 class State(_Model):
     """A state, in one of the four phases that every report speaks."""
 
     phase: Phase
     terminal: bool = False
-    label: str | None = None
+    label: Words | None = None
 
 
 class FieldRule(_Model):
@@ -133,6 +169,9 @@ class FieldRule(_Model):
         if self.type == "text" and self.max is None:
             message = "un texte demande une borne « max »"
             raise ValueError(message)
+        if self.type == "text" and self.max is not None and self.max < 1:
+            message = "max : un texte a au moins un signe"
+            raise ValueError(message)
         if self.min is not None and self.max is not None and self.min > self.max:
             message = "min dépasse max"
             raise ValueError(message)
@@ -152,7 +191,7 @@ class Trigger(_Model):
     effects: tuple[Effect, ...] = ()
     sets: dict[Literal["outcome"], str] = {}
     tell: tuple[Seat, ...] = ()
-    label: str | None = None
+    label: Words | None = None
 
 
 class Submission(_Model):
@@ -184,8 +223,8 @@ class Reminder(_Model):
         if sum(part is not None for part in (self.share, self.before, self.after)) != 1:
             message = "un rappel demande exactement un de : share, before, after"
             raise ValueError(message)
-        if self.id in {"due", "move"}:
-            message = "« due » et « move » sont réservés"
+        if self.id in {"due", "move", "refused"}:
+            message = "« due », « move » et « refused » sont réservés"
             raise ValueError(message)
         return self
 
@@ -206,13 +245,13 @@ class ClockRule(_Model):
     family: Literal["commitment", "legal"]
     start: When
     stop: When
-    length: Elapsed | UntilField
+    length: Annotated[Annotated[Elapsed, Tag("elapsed")] | Annotated[UntilField, Tag("field")], Discriminator(_length)]
     hold: dict[str, Literal["pause", "ignore"]] = {}
     grace: Elapsed | None = None
     reminders: tuple[Reminder, ...] = ()
     due: Due = Due()
-    basis: str | None = None
-    label: str | None = None
+    basis: Words | None = None
+    label: Words | None = None
 
 
 class RungRule(_Model):
@@ -223,13 +262,13 @@ class RungRule(_Model):
     may: tuple[Name, ...] = ()
     only_by: tuple[str, ...] = ()
     auto: bool = True
-    label: str | None = None
+    label: Words | None = None
 
 
 class Effective(_Model):
     """The dates of submission that a version serves."""
 
-    from_: date = Field(alias="from")
+    from_: Annotated[date, BeforeValidator(_date)] = Field(alias="from")
 
 
 class Definition(_Model):
@@ -237,8 +276,8 @@ class Definition(_Model):
 
     schema_: int = Field(alias="schema", ge=SCHEMA, le=SCHEMA)
     id: Id
-    version: int = Field(ge=1)
-    title: str | None = None
+    version: int = Field(ge=1, le=1_000_000)
+    title: Words | None = None
     effective: Effective
     initial: Name
     states: dict[Name, State]
@@ -251,6 +290,7 @@ class Definition(_Model):
     idle: Elapsed = Elapsed(elapsed_days=30)
     look_again: Elapsed = Elapsed(elapsed_days=1)
     reopen_window: Elapsed = Elapsed(elapsed_days=60)
+    longest_hold: Elapsed = Elapsed(elapsed_days=366)
 
     def sources(self, trigger: Trigger) -> tuple[str, ...]:
         """The states a trigger may be asked in: `open` and `closed` are spelled out."""
@@ -262,6 +302,16 @@ class Definition(_Model):
                 found[word] = None
         return tuple(found)
 
+    def hold_end(self) -> str:
+        """The trigger by which the clock ends a hold at its term, whatever the open state; empty when there is none."""
+        opened = {name for name, state in self.states.items() if not state.terminal}
+        for trigger in self.triggers:
+            by_clock = "close_hold" in trigger.effects and "system" in trigger.by and trigger.to == "="
+            by_clock = by_clock and trigger.guards == ("hold_open",) and not trigger.needs
+            if by_clock and opened <= set(self.sources(trigger)):
+                return trigger.name
+        return ""
+
     def meaning(self) -> dict[str, Any]:
         """The definition as JSON-ready values, defaults spelled out: what is stored, and what the digest covers."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, fallback=str)
@@ -271,6 +321,14 @@ class Definition(_Model):
         return hashlib.sha256(orjson.dumps(self.meaning(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+_INSIDE: dict[str, type[BaseModel]] = {
+    "states": State, "fields": FieldRule, "submission": Submission, "triggers": Trigger, "clocks": ClockRule,
+    "ladder": RungRule, "start": When, "stop": When, "reminders": Reminder, "due": Due, "effective": Effective,
+    "elapsed": Elapsed, "field": UntilField, "idle": Elapsed, "look_again": Elapsed, "reopen_window": Elapsed,
+    "longest_hold": Elapsed, "grace": Elapsed, "before": Elapsed, "after": Elapsed,
+}  # fmt: skip
+
+
 def parse(data: Any) -> Definition:
     """A sound definition from plain values. Raises DefinitionError with every problem found and its place."""
     if not isinstance(data, dict):
@@ -278,7 +336,7 @@ def parse(data: Any) -> Definition:
     try:
         definition = Definition.model_validate(data)
     except ValidationError as error:
-        raise DefinitionError([_french(problem) for problem in error.errors(include_url=False)]) from None
+        raise DefinitionError([_french(problem, data) for problem in error.errors(include_url=False)]) from None
     problems = list(_problems(definition))
     if problems:
         raise DefinitionError(problems)
@@ -287,26 +345,58 @@ def parse(data: Any) -> Definition:
 
 _SENTENCES = {
     "missing": "obligatoire et absent",
-    "extra_forbidden": "inconnu ici",
     "int_parsing": "un nombre entier est attendu",
+    "int_parsing_size": "un nombre entier moins long est attendu",
+    "int_type": "un nombre entier est attendu",
     "bool_parsing": "true ou false est attendu",
-    "greater_than_equal": "trop petit",
-    "less_than_equal": "trop grand pour ce que ce programme sait lire",
+    "bool_type": "true ou false est attendu",
     "date_from_datetime_parsing": "une date AAAA-MM-JJ est attendue",
+    "date_parsing": "une date AAAA-MM-JJ est attendue",
     "tuple_type": "une liste est attendue",
     "dict_type": "des clés et des valeurs sont attendues",
+    "model_type": "des clés et des valeurs sont attendues",
+    "model_attributes_type": "des clés et des valeurs sont attendues",
+    "string_type": "un mot est attendu",
+    "string_unicode": "caractère interdit",
     "string_pattern_mismatch": "un nom en minuscules est attendu (lettres, chiffres, « _ »)",
+    "too_short": "la liste est vide",
+    "greater_than": "trop petit",
+    "greater_than_equal": "trop petit",
+    "less_than_equal": "trop grand pour ce que ce programme sait lire",
 }
 
 
-def _french(problem: Any) -> tuple[tuple[str, ...], str]:
-    place = tuple(str(part) for part in problem["loc"])
+def _french(problem: Any, data: Any) -> tuple[tuple[str, ...], str]:
+    """A problem of form with its place in the document and a sentence."""
+    place, inside = [], data
+    for part in map(str, problem["loc"]):
+        if isinstance(inside, dict) and part not in inside and part in ("elapsed", "field", "[key]"):
+            continue  # a name of the program's, not of the file
+        place.append(part)
+        if isinstance(inside, dict):
+            inside = inside.get(part)
+        elif isinstance(inside, list) and part.isdigit() and int(part) < len(inside):
+            inside = inside[int(part)]
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "literal_error":
-        return place, f"« {problem['input']} » n'est pas accepté ; accepté : {context['expected'].replace(' or ', ' ou ')}"
-    if kind == "value_error":
-        return place, str(context["error"])
-    return place, _SENTENCES.get(kind, problem["msg"])
+        sentence = f"« {shown(problem['input'])} » n'est pas accepté ; accepté : {context['expected'].replace(' or ', ' ou ')}"
+    elif kind == "value_error":
+        sentence = str(context["error"])
+    elif kind == "extra_forbidden":
+        sentence = f"inconnu ici ; accepté : {', '.join(_accepted(tuple(map(str, problem['loc']))[:-1]))}"
+    else:
+        sentence = _SENTENCES.get(kind, f"valeur refusée ({kind})")
+    return tuple(place), sentence
+
+
+def _accepted(place: tuple[str, ...]) -> list[str]:
+    """The keys that a place of a definition may have."""
+    model: type[BaseModel] = Definition
+    for part in place:
+        found = _INSIDE.get(part)
+        if found is not None:
+            model = found
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _problems(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -356,6 +446,8 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         place = ("triggers", str(index))
         if trigger.name in ("submit", "open", "closed"):
             yield (*place, "name"), f"« {trigger.name} » est réservé"
+        if not definition.sources(trigger):
+            yield (*place, "from"), f"aucun état ; accepté : open, closed, {', '.join(definition.states)}"
         for state in definition.sources(trigger):
             if state not in definition.states:
                 yield (*place, "from"), f"« {state} » n'est pas un état ; accepté : open, closed, {', '.join(definition.states)}"
@@ -365,9 +457,19 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         if trigger.to != "=" and trigger.to not in definition.states:
             yield (*place, "to"), f"« {trigger.to} » n'est pas un état ; accepté : '=', {', '.join(definition.states)}"
         yield from _asked(definition, (*place, "by"), trigger.by)
-        for word in (*trigger.needs, *trigger.optional):
-            if word not in definition.fields:
-                yield (*place, "needs"), f"champ inconnu « {word} » ; accepté : {', '.join(definition.fields)}"
+        for part, words in (("needs", trigger.needs), ("optional", trigger.optional)):
+            for word in words:
+                if word not in definition.fields:
+                    yield (*place, part), f"champ inconnu « {word} » ; accepté : {', '.join(definition.fields)}"
+        for guard, field in (("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("unit_competent_or_forced", "to_unit"),
+                             ("answer_by_ahead", "answer_by")):  # fmt: skip
+            if guard in trigger.guards and field not in trigger.needs:
+                yield (*place, "needs"), f"le garde {guard} lit le champ {field}, qui n'est pas exigé"
+        outcomes = definition.fields["outcome"].of if "outcome" in definition.fields else ()
+        if "outcome" in trigger.sets and trigger.sets["outcome"] not in outcomes:
+            yield (*place, "sets"), f"« {trigger.sets['outcome']} » n'est pas une issue ; accepté : {', '.join(outcomes)}"
+        if "climb" in trigger.effects and "rung_above_open" not in trigger.guards:
+            yield (*place, "guards"), "climb demande le garde rung_above_open"
         if "open_hold" in trigger.effects and not {"motive", "answer_by"} <= set(trigger.needs):
             yield (*place, "needs"), "open_hold demande motive et answer_by : une suspension a un motif et un terme"
         if "open_hold" in trigger.effects and not {"no_open_hold", "answer_by_ahead"} <= set(trigger.guards):
@@ -391,14 +493,10 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _hold_ends(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
     """A hold that nobody ends is ended by the clock, in whatever state the dossier then is."""
-    if not any("open_hold" in trigger.effects for trigger in definition.triggers):
-        return
-    for trigger in definition.triggers:
-        if "close_hold" in trigger.effects and "system" in trigger.by:
-            ends = set(definition.sources(trigger))
-            if trigger.to == "=" and all(s.terminal or name in ends for name, s in definition.states.items()):
-                return
-    yield ("triggers",), "une suspension doit pouvoir finir seule : un déclencheur close_hold, from: open, to: '=', by: [system]"
+    opens = any("open_hold" in trigger.effects for trigger in definition.triggers)
+    if opens and not definition.hold_end():
+        sentence = "une suspension doit pouvoir finir seule : un déclencheur close_hold, from: open, to: '=', by: [system]"
+        yield ("triggers",), sentence
 
 
 def _asked(definition: Definition, place: tuple[str, ...], by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -436,8 +534,16 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             if motive != "default" and motive not in motives:
                 yield (*place, "hold", motive), f"motif inconnu ; accepté : default, {', '.join(motives)}"
         for fired in (clock.due.fire, clock.due.otherwise):
-            if fired is not None and fired not in system:
+            if fired is None:
+                continue
+            if fired not in system:
                 yield (*place, "due"), f"« {fired} » n'est pas un déclencheur que l'horloge (system) peut demander"
+            asked = {word for trigger in definition.triggers if trigger.name == fired for word in trigger.needs}
+            if "reason" in asked and clock.due.reason is None:
+                yield (*place, "due"), f"« {fired} » demande reason : l'horloge doit en donner une"
+            if asked - {"reason"}:
+                yield (*place, "due"), f"« {fired} » demande {', '.join(sorted(asked - {'reason'}))}, que l'horloge ne peut pas donner"
+        yield from _reminders(place, clock)
         if clock.due.otherwise and not clock.due.fire:
             yield (*place, "due", "else"), "« else » demande « fire »"
         if len({reminder.id for reminder in clock.reminders}) != len(clock.reminders):
@@ -449,28 +555,46 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from _stops(definition, name, clock)
 
 
+def _reminders(place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:
+    for index, reminder in enumerate(clock.reminders):
+        given = reminder.before or reminder.after
+        if isinstance(clock.length, Elapsed) and given is not None and given.delta >= clock.length.delta:
+            yield (*place, "reminders", str(index)), "ce rappel tombe hors du délai : entre le départ et l'échéance"
+
+
 def _stops(definition: Definition, name: str, clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:
     """No clock of a dossier runs in a terminal state: whatever ends the dossier ends the clock."""
     for trigger in definition.triggers:
         ends = trigger.to != "=" and trigger.to in definition.states and definition.states[trigger.to].terminal
         if ends and trigger.name not in clock.stop.when:
             yield ("clocks", name, "stop", "when"), f"« {trigger.name} » clôt le dossier et n'arrête pas cette horloge"
+        if ends and trigger.name in clock.start.when:
+            yield ("clocks", name, "start", "when"), f"« {trigger.name} » clôt le dossier : aucune horloge ne part alors"
+
+
+def _from(definition: Definition, name: str | None) -> set[str]:
+    return {state for trigger in definition.triggers if trigger.name == name for state in definition.sources(trigger)}
 
 
 def _ladder(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
     climbs = [t for t in definition.triggers if "climb" in t.effects]
     if climbs and not definition.ladder:
         yield ("ladder",), "un déclencheur monte d'un échelon, et il n'y a pas d'échelle"
-    for trigger in climbs:
-        if "rung_above_open" not in trigger.guards:
-            yield ("triggers", trigger.name, "guards"), "climb demande le garde rung_above_open"
+    climbing = {trigger.name for trigger in climbs}
     for name, clock in definition.clocks.items():
-        fired = next((t for t in climbs if t.name == clock.due.fire), None)
-        if fired is not None and clock.due.otherwise is None:
+        fire, end = clock.due.fire, clock.due.otherwise
+        if end in climbing:
+            yield ("clocks", name, "due", "else"), f"« {end} » monte encore : l'échelle a une fin, que « else » dit"
+        if fire not in climbing:
+            continue
+        if end is None:
             yield ("clocks", name, "due", "else"), "l'échelle a une fin : « else » dit ce que fait l'horloge au dernier échelon"
-        ends = clock.due.otherwise in clock.stop.when if clock.due.otherwise else True
-        if fired is not None and not ends and fired.name not in clock.stop.when and fired.name in clock.start.when:
-            yield ("clocks", name, "stop", "when"), f"« {clock.due.otherwise} » n'arrête pas cette horloge : elle sonnerait sans fin"
+            continue
+        if end not in clock.stop.when or end in clock.start.when:
+            yield ("clocks", name, "stop", "when"), f"« {end} » n'arrête pas cette horloge : elle sonnerait sans fin"
+        missing = _from(definition, fire) - _from(definition, end)
+        if missing:
+            yield ("clocks", name, "due", "else"), f"« {end} » n'est pas possible dans l'état {', '.join(sorted(missing))}"
     if len({rung.rung for rung in definition.ladder}) != len(definition.ladder):
         yield ("ladder",), "deux échelons portent le même nom"
     for index, rung in enumerate(definition.ladder):

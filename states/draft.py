@@ -59,6 +59,8 @@ class Draft:
             self.put("phase", state.phase)
         if state.terminal != (self.dossier.closed_at is not None):
             self.put("closed_at", self.effective if state.terminal else None)
+            if not state.terminal and self.dossier.outcome is not None:
+                self.put("outcome", None)
 
     def put(self, name: str, value: Any) -> None:
         """Change one part of the dossier, and say so in the effect of the event being made."""

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 
+SHOWN = 60
+
+
+def shown(given: object) -> str:
+    """What was given, short and printable, to be repeated in a refusal."""
+    try:
+        text = given if isinstance(given, str) else repr(given)
+    except ValueError:  # an integer of thousands of digits
+        text = type(given).__name__
+    text = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[: SHOWN + 1])
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 class CoupeFileError(Exception):
     """A refusal with a stable `code`, a French sentence, and where it applies."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from states.definition import Definition, FieldRule, Submission, Trigger
-from states.errors import BadInput
+from states.errors import BadInput, shown
 
 MAX_CODE = 64
 
@@ -18,11 +19,11 @@ def check(definition: Definition, asked: Trigger | Submission, args: Mapping[str
     known = (*asked.needs, *asked.optional)
     for name in args:
         if name not in known:
-            raise BadInput("unknown_field", "champ inconnu ici", field=name, accepted=", ".join(known) or "aucun champ")
+            raise BadInput("unknown_field", "champ inconnu ici", field=shown(name), accepted=", ".join(known) or "aucun champ")
     values: dict[str, Any] = {}
     for name in known:
         given = args.get(name)
-        if given is None or given == "":
+        if given is None or (isinstance(given, str) and not given.strip()):
             if name in asked.needs:
                 raise BadInput("missing", "obligatoire et absent", field=name, accepted=_expected(definition.fields[name]))
             continue
@@ -61,69 +62,101 @@ def _text(name: str, rule: FieldRule, given: Any) -> str:
 
 
 def clean(name: str, given: Any) -> str:
-    """A text in NFC without surrounding space. Raises BadInput on a NUL, another control character, or broken encoding."""
+    """A text in NFC without surrounding space. Raises BadInput on a control character, broken encoding, or nothing to see."""
     if not isinstance(given, str):
         raise BadInput("type", "un texte est attendu", field=name, accepted="un texte")
-    text = unicodedata.normalize("NFC", given).strip()
-    for index, sign in enumerate(text):
-        if (ord(sign) < 32 and sign not in "\n\r\t") or 0xD800 <= ord(sign) <= 0xDFFF:  # noqa: PLR2004  (Unicode: C0, surrogates)
+    for index, sign in enumerate(given):
+        if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\r\t":
             raise BadInput(
                 "encoding",
                 f"caractère interdit U+{ord(sign):04X} en position {index + 1}",
                 field=name,
                 accepted="du texte UTF-8 sans caractère de contrôle",
             )
+    text = unicodedata.normalize("NFC", given).strip()
+    if not any(unicodedata.category(sign)[0] not in "CZ" for sign in text):
+        raise BadInput("missing", "rien à lire", field=name, accepted="un texte qui se lit")
     return text
 
 
 def _choice(name: str, rule: FieldRule, given: Any) -> str:
-    if given not in rule.of:
-        raise BadInput("choice", f"« {given} » n'est pas un choix", field=name, accepted=", ".join(rule.of))
-    return str(given)
+    if not isinstance(given, str) or given not in rule.of:
+        raise BadInput("choice", f"« {shown(given)} » n'est pas un choix", field=name, accepted=", ".join(rule.of))
+    return given
+
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 def _integer(name: str, rule: FieldRule, given: Any) -> int:
-    try:
-        value = int(str(given))
-    except ValueError:
-        raise BadInput("integer", f"« {given} » n'est pas un nombre entier", field=name, accepted=_expected(rule)) from None
+    value = _whole(given)
+    if value is None:
+        sentence = f"« {shown(given)} » n'est pas un nombre entier"
+        raise BadInput("integer", sentence, field=name, accepted=_expected(rule))
     if (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max):
         raise BadInput("bounds", f"{value} est hors bornes", field=name, accepted=f"de {rule.min} à {rule.max}")
     return value
 
 
+def _whole(given: Any) -> int | None:
+    if isinstance(given, int) and not isinstance(given, bool):
+        return given if abs(given) < 10**18 else None
+    if isinstance(given, str) and _WHOLE.fullmatch(given.strip()):
+        return int(given)
+    return None
+
+
+def _key(name: str, rule: FieldRule, given: Any) -> int:
+    value = _whole(given)
+    if value is None or not 0 <= value < 2**31:
+        raise BadInput("integer", f"« {shown(given)} » n'en est pas un", field=name, accepted=_expected(rule))
+    return value
+
+
 def _boolean(name: str, rule: FieldRule, given: Any) -> bool:
-    word = str(given).lower()
+    word = shown(given).lower() if isinstance(given, (str, int)) else ""
     if word in ("oui", "true", "1", "yes"):
         return True
     if word in ("non", "false", "0", "no"):
         return False
-    raise BadInput("boolean", f"« {given} »", field=name, accepted=_expected(rule))
+    raise BadInput("boolean", f"« {shown(given)} »", field=name, accepted=_expected(rule))
+
+
+FIRST_YEAR, LAST_YEAR = 1900, 2999
 
 
 def instant(name: str, given: Any) -> datetime:
-    """An aware UTC instant. Raises BadInput when it cannot be read or has no zone."""
+    """An aware UTC instant. Raises BadInput when it cannot be read, has no zone, or nothing can be reckoned from it."""
     try:
-        value = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
-    except ValueError:
-        raise BadInput("instant", f"« {given} » n'est pas un instant", field=name, accepted=_EXPECTED["instant"]) from None
+        value = given if isinstance(given, datetime) else datetime.fromisoformat(given)
+    except (TypeError, ValueError):
+        sentence = f"« {shown(given)} » n'est pas un instant"
+        raise BadInput("instant", sentence, field=name, accepted=_EXPECTED["instant"]) from None
     if value.tzinfo is None:
-        raise BadInput("zone", f"« {given} » est sans fuseau horaire", field=name, accepted=_EXPECTED["instant"])
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise BadInput("instant", f"« {given} » est hors du calendrier", field=name, accepted=_EXPECTED["instant"]) from None
+        raise BadInput("zone", f"« {shown(str(given))} » est sans fuseau horaire", field=name, accepted=_EXPECTED["instant"])
+    if not FIRST_YEAR < value.year < LAST_YEAR:
+        sentence = f"« {shown(str(given))} » est hors du calendrier"
+        raise BadInput("instant", sentence, field=name, accepted=f"entre {FIRST_YEAR + 1} et {LAST_YEAR - 1}")
+    return value.astimezone(UTC)
 
 
 def _instant(name: str, _rule: FieldRule, given: Any) -> str:
     return instant(name, given).isoformat()
 
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
 def _date(name: str, rule: FieldRule, given: Any) -> str:
+    if type(given) is date:
+        return given.isoformat()
     try:
-        return date.fromisoformat(str(given)).isoformat()
+        if not isinstance(given, str) or not _DAY.fullmatch(given):
+            raise ValueError(given)
+        return date.fromisoformat(given).isoformat()
     except ValueError:
-        raise BadInput("date", f"« {given} » n'est pas une date", field=name, accepted=_expected(rule)) from None
+        sentence = f"« {shown(given)} » n'est pas une date"
+        raise BadInput("date", sentence, field=name, accepted=_expected(rule)) from None
 
 
 def _code(name: str, rule: FieldRule, given: Any) -> str:
@@ -136,13 +169,13 @@ def _code(name: str, rule: FieldRule, given: Any) -> str:
 _READ: dict[str, Callable[[str, FieldRule, Any], Any]] = {
     "text": _text,
     "choice": _choice,
-    "unit": _integer,
-    "person": _integer,
+    "unit": _key,
+    "person": _key,
     "instant": _instant,
     "date": _date,
     "integer": _integer,
     "boolean": _boolean,
-    "version": _integer,
+    "version": _key,
     "code": _code,
     "commune": _code,
     "topic": _code,

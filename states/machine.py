@@ -28,7 +28,7 @@ class Compiled:
             (trigger.name, state): trigger for trigger in definition.triggers for state in definition.sources(trigger)
         }
         self.names = tuple(dict.fromkeys(trigger.name for trigger in definition.triggers))
-        self.hold_end = next((t.name for t in definition.triggers if "close_hold" in t.effects and "system" in t.by), "")
+        self.hold_end = definition.hold_end()
         self.clock_starts = _by_word((word, name) for name, rule in definition.clocks.items() for word in rule.start.when)
         self.clock_stops = _by_word((word, name) for name, rule in definition.clocks.items() for word in rule.stop.when)
         self.machine = Machine(

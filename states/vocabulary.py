@@ -27,7 +27,7 @@ def rung_above(draft: Draft) -> tuple[Rung | None, list[int]]:
         if rung.index <= current or rung.index >= len(rules):
             continue
         rule = rules[rung.index]
-        if (draft.actor is SYSTEM and not rule.auto) or (rule.only_by and draft.actor.role not in rule.only_by):
+        if (draft.actor.role == SYSTEM.role and not rule.auto) or (rule.only_by and draft.actor.role not in rule.only_by):
             continue
         if rung.unit is None or not rung.staffed:
             vacant.append(rung.index)
@@ -37,7 +37,7 @@ def rung_above(draft: Draft) -> tuple[Rung | None, list[int]]:
 
 
 def _rung_of(draft: Draft, unit: int | None) -> int | None:
-    return next((rung.index for rung in draft.context.rungs if rung.unit == unit), None)
+    return None if unit is None else next((rung.index for rung in draft.context.rungs if rung.unit == unit), None)
 
 
 def _rung_above_open(draft: Draft) -> Refusal:
@@ -61,8 +61,11 @@ def _no_open_hold(draft: Draft) -> Refusal:
 
 
 def _answer_by_ahead(draft: Draft) -> Refusal:
-    if datetime.fromisoformat(draft.args["answer_by"]) <= draft.at:
+    until, longest = datetime.fromisoformat(draft.args["answer_by"]), draft.definition.longest_hold.delta
+    if until <= draft.at:
         return "term_passed", "le terme laissé au porteur (answer_by) est déjà passé"
+    if until - draft.at > longest:
+        return "term_too_far", f"le terme laissé au porteur (answer_by) est à plus de {longest.days} jours"
     return None
 
 
@@ -76,11 +79,19 @@ def _member_of_unit(draft: Draft) -> Refusal:
     return None
 
 
-def _unit_competent_or_forced(draft: Draft) -> Refusal:
-    unit = draft.args["to_unit"]
-    if unit == draft.dossier.unit:
+def _another_unit(draft: Draft) -> Refusal:
+    if draft.args["to_unit"] == draft.dossier.unit:
         return "same_unit", "cette administration tient déjà le dossier"
-    if _rung_of(draft, unit) is None and not draft.args.get("forced"):
+    return None
+
+
+def _unit_competent_or_forced(draft: Draft) -> Refusal:
+    rung = _rung_of(draft, draft.args["to_unit"])
+    if rung is not None and rung < len(draft.definition.ladder):
+        only = draft.definition.ladder[rung].only_by
+        if only and draft.actor.role not in only:
+            return "rung_reserved", f"cet échelon n'est saisi que par : {', '.join(only)}"
+    if rung is None and not draft.args.get("forced"):
         return "not_competent", "cette administration n'est pas compétente pour ce sujet en ce lieu (forced pour passer outre)"
     return None
 
@@ -144,11 +155,10 @@ def _pin_route(draft: Draft) -> None:
 
 def _open_hold(draft: Draft) -> None:
     motive, until = draft.args["motive"], datetime.fromisoformat(draft.args["answer_by"])
-    touches = {}
-    for name, clock in draft.dossier.clocks.items():
-        rule = draft.definition.clocks.get(name)
-        if rule is not None and clock.end is None:
-            touches[name] = rule.hold.get(motive, rule.hold.get("default", "ignore"))
+    # Every clock of the definition, those that start during the hold included.
+    touches = {
+        name: rule.hold.get(motive, rule.hold.get("default", "ignore")) for name, rule in draft.definition.clocks.items()
+    }
     draft.put("holds", (*draft.dossier.holds, Hold(motive, draft.effective, until, touches)))
     draft.rate_clocks()
 
@@ -166,6 +176,7 @@ def _release_rung_clocks(draft: Draft) -> None:
 
 GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "actor_below_current_rung": _actor_below_current_rung,
+    "another_unit": _another_unit,
     "answer_by_ahead": _answer_by_ahead,
     "hold_open": _hold_open,
     "member_of_unit": _member_of_unit,

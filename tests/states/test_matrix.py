@@ -158,7 +158,7 @@ REFUSALS = [
     ("hold_open", "end_hold", "triaged", "head", CONTEXT, {}, "no_hold", "aucune demande au porteur"),
     ("member_of_unit", "assign", "triaged", "head", CONTEXT, {"to_user": 77}, "not_a_member", "pas en fonction"),
     ("unit_competent_or_forced", "transfer", "triaged", "head", CONTEXT, UNIT_99, "not_competent", "forced"),
-    ("unit_competent_or_forced", "transfer", "triaged", "head", CONTEXT, {"to_unit": 11}, "same_unit", "tient déjà"),
+    ("another_unit", "transfer", "triaged", "head", CONTEXT, {"to_unit": 11}, "same_unit", "tient déjà"),
     ("actor_below_current_rung", "take_back", "escalated", "head", Context(), {}, "not_below", "échelon inférieur"),
 ]
 

@@ -287,7 +287,7 @@ def test_pauses_add_up():
 def test_a_motive_that_pauses_nothing_moves_no_date_of_the_rung():
     story = on_hold(7 * DAY, 10 * DAY, "third_party")
     assert story.dossier.clocks["rung"].due == START + RUNG
-    assert story.dossier.holds[-1].touches == {"rung": "ignore", "resolution": "pause"}
+    assert story.dossier.holds[-1].touches == {"triage": "ignore", "rung": "ignore", "resolution": "pause"}
     assert only(story.wake_until(START + RUNG + HOUR), "escalate")
 
 

@@ -34,7 +34,7 @@ MINIMAL = {
     "schema": 1, "id": "minimal", "version": 1, "effective": {"from": "2026-01-01"}, "initial": "begun",
     "states": {"begun": {"phase": "submitted"}, "ended": {"phase": "resolved", "terminal": True}},
     "roles": ["holder", "manager", "system"],
-    "fields": {"title": {"type": "text", "max": 50}},
+    "fields": {"title": {"type": "text", "max": 50}, "outcome": {"type": "choice", "of": ["done"]}},
     "submission": {"by": ["holder"], "needs": ["title"]},
     "triggers": [
         {"name": "finish", "from": "begun", "to": "ended", "by": ["holder"], "sets": {"outcome": "done"}},

@@ -1,0 +1,317 @@
+"""Read: one dossier, a queue, a journal. Each within the reader's scope, and each in one transaction that only reads."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select, text
+
+from cli import database, say, view, words
+from cli.options import As, Json, Ref, find, reader
+from cli.view import View, written
+from states import clocks
+from states.errors import BadInput
+from states.fields import instant
+from workflow import access, definitions
+from workflow.journal import Recorded
+from workflow.models import Unit
+
+Last = Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Combien d'événements récents montrer, de 0 à 1000.")]
+
+
+def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, json: Json = False) -> None:
+    """Montre un dossier : qui a la balle, la prochaine échéance, ce que vous pouvez faire."""
+    with database.reading() as session:
+        actor = reader(session, as_)
+        seen = view.load(session, find(session, ref, actor), actor)
+    if json:
+        say.document(_shown(seen, last))
+        return
+    view.four_lines(seen)
+    _contents(seen)
+    _clocks(seen)
+    _actions(seen)
+    if last and seen.events:
+        say.line()
+        say.line("Derniers événements", style="bold")
+        _events(seen, seen.events[-last:])
+
+
+def _shown(seen: View, last: int) -> dict[str, Any]:
+    dossier = seen.dossier
+    paused = {name for name in dossier.clocks if clocks.paused(dossier, name)}
+    running = {
+        name: {**clock.encode(), "label": words.clock(seen.definition, name), "paused": name in paused} for name, clock in dossier.clocks.items()
+    }
+    texts = {name: written(seen, value, name) for name, value in dossier.data.items() if isinstance(value, dict)}
+    return {
+        **view.summary(seen),
+        "data": {name: value for name, value in dossier.data.items() if not isinstance(value, dict)},
+        "commune_name": seen.commune,
+        **({"texts": texts} if seen.sees_texts else {}),
+        "clocks": running,
+        "hold": dossier.hold.encode() if dossier.hold else None,
+        "then": seen.then,
+        "allowed": [trigger.name for trigger in seen.allowed],
+        "refused": {trigger.name: why for trigger, why in seen.closed_doors},
+        "events": [_recorded(seen, event) for event in seen.events[len(seen.events) - last :]] if last else [],
+        "now": seen.now,
+    }
+
+
+def _contents(seen: View) -> None:
+    data = seen.dossier.data
+    say.line()
+    if "topic" in data:
+        say.fact("Sujet", str(data["topic"]))
+    if "commune" in data:
+        say.fact("Commune", f"{seen.commune or 'inconnue'} ({data['commune']})")
+    for name, value in data.items():
+        body = written(seen, value, name)
+        if name not in ("topic", "commune", "title") and (body is not None or not isinstance(value, dict)):
+            say.fact({"blockage": "Ce qui bloque"}.get(name, name), body if body is not None else str(value))
+    if not seen.sees_texts:
+        say.line("(les textes du dossier ne sont lisibles que par ses parties et les services saisis)", style="dim")
+    if seen.dossier.closed_at is not None:
+        for event in reversed(seen.events):
+            statement = written(seen, event.command.get("args", {}).get("statement"), "statement")
+            if statement:
+                say.fact("Réponse", statement)
+                break
+
+
+def _clocks(seen: View) -> None:
+    dossier = seen.dossier
+    rows = []
+    for name, clock in sorted(dossier.clocks.items(), key=lambda item: item[1].due):
+        if clock.end is not None:
+            state = f"arrêté le {say.short(clock.end, seen.zone)}"
+        elif clocks.paused(dossier, name):
+            state = "suspendu"
+        elif clock.due < seen.now:
+            state = "dépassé"
+        else:
+            state = say.until(clock.due, seen.now)
+        rows.append((words.clock(seen.definition, name), say.short(clock.start, seen.zone), say.short(clock.due, seen.zone), state))
+    if rows:
+        say.line()
+        say.line(f"Délais{say.zone_note(seen.zone)}", style="bold")
+        say.table(("Délai", "Depuis", "Échéance", "Où il en est"), rows)
+
+
+def _actions(seen: View) -> None:
+    if seen.actor.role == "system":
+        return
+    say.line()
+    own = words.ROLES.get(seen.actor.role, seen.actor.role)
+    if not seen.allowed:
+        say.line(f"Rien à demander sur ce dossier en tant que {own}.")
+    else:
+        say.line(f"Ce que vous pouvez demander ({own})", style="bold")
+        say.table(
+            ("Commande", "Ce qu'elle fait", "Il faut donner"),
+            [
+                (words.command(trigger.name), trigger.label or "", ", ".join("--" + words.command(name) for name in trigger.needs))
+                for trigger in seen.allowed
+            ],
+        )
+    for trigger, why in seen.closed_doors:
+        say.line(f"{words.command(trigger.name)} : pas maintenant, {why}", style="dim")
+
+
+# --- the journal ------------------------------------------------------------------------------------------------------
+
+
+def journal(ref: Ref, as_: As = None, json: Json = False) -> None:
+    """Montre le journal d'un dossier, du dépôt à maintenant."""
+    with database.reading() as session:
+        actor = reader(session, as_)
+        seen = view.load(session, find(session, ref, actor), actor)
+    if json:
+        say.document({"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]})
+        return
+    say.line(f"Journal du dossier {seen.reference}{say.zone_note(seen.zone)}", style="bold")
+    _events(seen, seen.events)
+
+
+def _events(seen: View, events: tuple[Recorded, ...]) -> None:
+    say.table(
+        ("N°", "Enregistré", "Avec effet", "Quoi", "Par", "Précisions"),
+        [
+            (
+                str(event.seq),
+                say.short(event.at, seen.zone),
+                "" if event.effective == event.at else say.short(event.effective, seen.zone),
+                words.event(seen.definition, event.kind),
+                _by(seen, event),
+                _details(seen, event),
+            )
+            for event in events
+        ],
+    )
+
+
+def _by(seen: View, event: Recorded) -> str:
+    if event.actor.role == "system":
+        return "l'horloge"
+    role = words.ROLES.get(event.actor.role, event.actor.role)
+    name = seen.names["person"].get(event.actor.person or 0)
+    unit = seen.names["unit"].get(event.actor.unit or 0)
+    return ", ".join(filter(None, (name, role, unit)))
+
+
+def _details(seen: View, event: Recorded) -> str:
+    parts = []
+    clock = event.command.get("clock")
+    if clock is not None and event.kind.startswith("clock."):
+        parts.append(words.clock(seen.definition, clock))
+    if event.command.get("due"):
+        parts.append(f"échéance du {say.short(datetime.fromisoformat(event.command['due']), seen.zone)}")
+    if "message" in event.facts:
+        parts.append(str(event.facts["message"]))
+    if event.facts.get("vacant"):
+        vacant = [words.rung(seen.definition, index) for index in event.facts["vacant"]]
+        parts.append(f"échelons sans personne : {', '.join(vacant)}")
+    if "unit" in event.effect:
+        parts.append(f"→ {seen.names['unit'].get(event.effect['unit'], '?')}")
+    if event.effect.get("assignee") is not None:
+        parts.append(f"→ {seen.names['person'].get(event.effect['assignee'], 'une personne du service')}")
+    if event.effect.get("outcome"):
+        parts.append(f"issue : {words.choice(event.effect['outcome'])}")
+    parts += _given(seen, event)
+    return " ; ".join(parts)
+
+
+def _given(seen: View, event: Recorded) -> list[str]:
+    parts = []
+    for name, value in event.command.get("args", {}).items():
+        if name == "motive":
+            parts.append(words.choice(value))
+        elif name == "answer_by":
+            parts.append(f"réponse avant le {say.short(datetime.fromisoformat(value), seen.zone)}")
+        elif name in ("reason", "statement"):
+            body = written(seen, value, name) if isinstance(value, dict) else words.REASONS.get(value, value)
+            if body:
+                parts.append(f"« {body if len(body) <= view.DAY_TEXT else body[: view.DAY_TEXT] + '…'} »")
+    return parts
+
+
+def _recorded(seen: View, event: Recorded) -> dict[str, Any]:
+    """An event in full; persons as ids, texts as references, and what they say beside them for who may read it."""
+    args = event.command.get("args", {})
+    texts = {name: written(seen, value, name) for name, value in args.items() if isinstance(value, dict)}
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "effective": event.effective,
+        "kind": event.kind,
+        "label": words.event(seen.definition, event.kind),
+        "actor": {"person": event.actor.person, "unit": event.actor.unit, "role": event.actor.role},
+        "definition": event.definition,
+        "shape": event.shape,
+        "command": event.command,
+        "facts": event.facts,
+        "effect": event.effect,
+        "fired": event.fired,
+        "idem": event.idem,
+        "hash": event.hash.hex(),
+        **({"texts": texts} if seen.sees_texts and texts else {}),
+    }
+
+
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+_QUEUE = """
+select d.id, d.reference, d.definition_id, d.state, d.rung, d.due_at, d.holds, d.data ->> 'topic' as topic, d.data ->> 'commune' as commune,
+       d.stuck, u.code as unit, coalesce(u.zone, 'Europe/Paris') as zone, p.name as person, c.name as place, t.body as title
+from dossiers d left join units u on u.id = d.unit_id left join persons p on p.id = d.assignee_id
+left join communes c on c.code = d.data ->> 'commune'
+left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
+where d.phase <> 'resolved' and {scope} and {unit} and {after}
+order by coalesce(d.due_at, 'infinity'), d.id limit :limit
+"""
+_AFTER = "(coalesce(d.due_at, 'infinity'), d.id) > (cast(:due as timestamptz), cast(:last as bigint))"
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Combien de dossiers au plus, de 1 à 1000.")]
+After = Annotated[str | None, typer.Option("--after", metavar="REPÈRE", help="Le repère donné à la fin de la page précédente.", show_default=False)]
+OfUnit = Annotated[str | None, typer.Option("--unit", metavar="CODE", help="La file d'une administration, par son code.", show_default=False)]
+
+
+def queue(as_: As = None, unit: OfUnit = None, after: After = None, limit: Limit = 50, json: Json = False) -> None:
+    """Montre les dossiers ouverts d'un service, le plus pressé d'abord."""
+    due, last = _mark(after)
+    with database.reading() as session:
+        actor = reader(session, as_)
+        scope = access.scope(actor)
+        chosen = actor.unit
+        if unit is not None:
+            chosen = session.execute(select(Unit.id).where(Unit.code == unit)).scalar()
+            if chosen is None:
+                raise BadInput("unknown", f"administration inconnue : « {unit[:60]} »", field="--unit", accepted="un code de « coupe-file directory list »")
+        statement = _QUEUE.format(
+            scope=scope.sql,
+            unit="true" if chosen is None else "d.unit_id = :unit",
+            after="true" if after is None else _AFTER,
+        )
+        params = {**scope.params, "unit": chosen, "due": due, "last": last, "limit": limit + 1}
+        rows = session.execute(text(statement), params).all()
+        now = session.execute(text("select business_now()")).scalar_one()
+        compiled = {row.definition_id: definitions.get(session, row.definition_id).compiled.definition for row in rows}
+    more, rows = len(rows) > limit, rows[:limit]
+    mark = _marked(rows[-1]) if more else None
+    sees = actor.role in access.SEES_TEXTS
+    if json:
+        say.document({"dossiers": [_queued(row, compiled, sees=sees) for row in rows], "after": mark, "now": now})
+        return
+    if not rows:
+        say.line("Aucun dossier ouvert." if after is None else "Plus aucun dossier après ce repère.")
+        return
+    headers = ("Dossier", *(["Titre"] if sees else ["Sujet"]), "Commune", "État", "Échéance", "Balle")
+    say.table(headers, [_told(row, compiled, now, sees=sees, own=chosen is not None) for row in rows])
+    if mark is not None:
+        say.line(f"Suite : --after {mark}", style="dim")
+
+
+def _told(row: Any, compiled: Any, now: datetime, *, sees: bool, own: bool) -> tuple[str, ...]:
+    definition = compiled[row.definition_id]
+    held = bool(row.holds) and "end" not in row.holds[-1]
+    holder = "porteur" if held else (row.person if sees and row.person else "le service") if own else row.unit or "personne"
+    when = "" if row.due_at is None else f"{say.short(row.due_at, row.zone)} ({say.until(row.due_at, now)})"
+    state = words.state(definition, row.state) + (" – mis de côté" if row.stuck else "")
+    return row.reference, (row.title or "") if sees else row.topic or "", row.place or row.commune or "", state, when, holder
+
+
+def _queued(row: Any, compiled: Any, *, sees: bool) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "reference": row.reference,
+        "state": row.state,
+        "state_label": words.state(compiled[row.definition_id], row.state),
+        "rung": row.rung,
+        "due_at": row.due_at,
+        "topic": row.topic,
+        "commune": row.commune,
+        "unit": row.unit,
+        "hold": bool(row.holds) and "end" not in row.holds[-1],
+        "stuck": row.stuck,
+        **({"title": row.title, "person": row.person} if sees else {}),
+    }
+
+
+def _marked(row: Any) -> str:
+    """Where a page ended: the due date and the key of its last dossier."""
+    due = "infinity" if row.due_at is None else say.utc(row.due_at)
+    return base64.urlsafe_b64encode(f"{due}/{row.id}".encode()).decode().rstrip("=")
+
+
+def _mark(after: str | None) -> tuple[str | None, int | None]:
+    if after is None:
+        return None, None
+    try:
+        due, _, key = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode().partition("/")
+        checked = due if due == "infinity" else instant("after", due).isoformat()
+        return checked, int(key)
+    except (ValueError, BadInput):
+        raise BadInput("after", "repère illisible", field="--after", accepted="le repère donné à la fin de la page précédente") from None
