@@ -11,7 +11,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import psycopg
@@ -24,7 +26,7 @@ from workflow import dossiers, schema
 from workflow.sweep import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
-SINGLES, BATCH, BLOCK = 200, 1000, 5
+SINGLES, BATCH, ALONE, BLOCK = 200, 1000, 100, 5
 
 
 def main() -> None:
@@ -96,7 +98,7 @@ def acts(base: Database, rounds: int) -> None:
         return timed(lambda: _together(base, ids))
 
     def no_pipeline() -> float:
-        with mock.patch.object(psycopg.Connection, "pipeline", lambda _: nullcontext()):
+        with mock.patch.object(psycopg.Connection, "pipeline", return_value=nullcontext()):
             return one_by_one(base.sessions)
 
     base.settle("dossiers", "events")
@@ -110,7 +112,7 @@ def acts(base: Database, rounds: int) -> None:
     }
     times = interleaved(rounds, ways)
     each = [seconds / SINGLES for seconds in times["raw"]]
-    common = {"raw_us": median(each), "open": base.rows}
+    common: dict[str, Any] = {"raw_us": median(each), "open": base.rows}
     for name, off in (("single", ""), ("no pipeline", "the pipeline"), ("unprepared", "prepared statements")):
         mine = [seconds / SINGLES for seconds in times[name]]
         show("single", each, mine, least=0.8, off=off, n=SINGLES, us=median(mine), **common)
@@ -138,10 +140,12 @@ def _together(base: Database, ids: list[int]) -> None:
 def clock(large: Database, small: Database, rounds: int) -> None:
     """A thousand escalations by the clock, beside a bare claim of a thousand; with many dossiers open, and with few."""
     times = _sweeps(large, small, rounds, one_by_one=True)
-    common = {"n": BATCH, "bare_ms": median(times["bare"], unit=1e3), "open": large.rows}
+    common: dict[str, Any] = {"n": BATCH, "bare_ms": median(times["bare"], unit=1e3), "open": large.rows}
     show("escalation", times["large"], times["bare"], most=3, ms=median(times["large"], unit=1e3), **common)
-    show("escalation", times["one by one"], times["bare"], most=3, off="the batch: a thousand sweeps of one",
-         ms=median(times["one by one"], unit=1e3), **common)  # fmt: skip
+    alone = [seconds * BATCH / ALONE for seconds in times["one by one"]]
+    show(
+        "escalation", alone, times["bare"], most=3, off="the batch: sweeps of one", ms=median(alone, unit=1e3), **common
+    )
     _show_sizes(times, large, small)
     for base in (large, small):
         base.operator.execute("drop index ix_dossiers_wake")
@@ -155,19 +159,23 @@ def _show_sizes(times: dict[str, list[float]], large: Database, small: Database,
 
 def _sweeps(large: Database, small: Database, rounds: int, *, one_by_one: bool = False) -> dict[str, list[float]]:
     """Rounds in blocks: what a block sweeps is made due before it, so that no round finds its pages freshly written."""
-    due: dict[str, Iterator[object]] = {}
 
     def bare() -> float:
-        (now,) = (next(instants),)
+        now = next(instants)
         return timed(lambda: large.raw.claim(now, BATCH))
 
-    def swept(base: Database, limit: int = BATCH) -> float:
+    def swept(base: Database, limit: int = BATCH, count: int = BATCH) -> float:
         base.jump(next(instants if base is large else fewer))
-        return timed(lambda: _sweep(base, limit))
+        return timed(lambda: _sweep(base, limit, count))
+
+    def alone() -> float:
+        seconds = swept(large, 1, ALONE)
+        _sweep(large, BATCH, BATCH - ALONE)  # leaves nothing due to the round after
+        return seconds
 
     ways: dict[str, Callable[[], float]] = {"bare": bare, "large": lambda: swept(large), "small": lambda: swept(small)}
     if one_by_one:
-        ways["one by one"] = lambda: swept(large, 1)
+        ways["one by one"] = alone
     times: dict[str, list[float]] = {name: [] for name in ways}
     for done in range(0, rounds, BLOCK):
         instants = iter(large.arm((len(ways) - 1) * (BLOCK + 1), BATCH))
@@ -177,9 +185,9 @@ def _sweeps(large: Database, small: Database, rounds: int, *, one_by_one: bool =
     return times
 
 
-def _sweep(base: Database, limit: int) -> None:
-    done = sum(sweep(base.sessions, limit=limit).done for _ in range(BATCH // limit))
-    assert done == BATCH, done
+def _sweep(base: Database, limit: int, count: int) -> None:
+    done = sum(sweep(base.sessions, limit=limit).done for _ in range(-(-count // limit)))
+    assert done == count, done
 
 
 # --- what it holds ----------------------------------------------------------------------------------------------------
@@ -195,10 +203,20 @@ def resident(large: Database, small: Database, batches: int = 4, rounds: int = 3
         return float(ran.stdout)
 
     for options, off in (((), ""), (("timers",), "the queue in SQL: each open dossier's wake held in memory")):
-        ways = {base: (lambda base=base: kilobytes(base, *options)) for base in (large, small)}
-        sizes = interleaved(rounds, {"large": ways[large], "small": ways[small]}, warm=0)
-        show("worker_rss", sizes["large"], sizes["small"], most=1.1, off=off, n=batches * BATCH, open=[large.rows, small.rows],
-             mb=[median(sizes["large"], unit=1 / 1024), median(sizes["small"], unit=1 / 1024)])  # fmt: skip
+        ways = {"large": partial(kilobytes, large, *options), "small": partial(kilobytes, small, *options)}
+        sizes = interleaved(rounds, ways, warm=0)
+        megabytes = [median(sizes[name], unit=1 / 1024) for name in ways]
+        opened = [large.rows, small.rows]
+        show(
+            "worker_rss",
+            sizes["large"],
+            sizes["small"],
+            most=1.1,
+            off=off,
+            n=batches * BATCH,
+            open=opened,
+            mb=megabytes,
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from psycopg.rows import dict_row
 def statements(name: str) -> dict[str, str]:
     """The statements of a SQL file of this folder, by name."""
     text = Path(__file__).with_name(name).read_text()
-    _, *parts = re.split(r"^-- name: (\w+)\n", re.sub(r"^--(?! name:).*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
+    _, *parts = re.split(
+        r"^-- name: (\w+)\n", re.sub(r"^--(?! name:).*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE
+    )
     return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
 
 

@@ -6,8 +6,7 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-
-Times = Mapping[str, Sequence[float]]
+from typing import Any
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -29,12 +28,19 @@ def interleaved(rounds: int, ways: Mapping[str, Callable[[], float]], *, warm: i
 
 
 def show(
-    bench: str, over: Sequence[float], under: Sequence[float], *, least: float = 0, most: float = 0, off: str = "", **more: object
+    bench: str,
+    over: Sequence[float],
+    under: Sequence[float],
+    *,
+    least: float = 0,
+    most: float = 0,
+    off: str = "",
+    **more: Any,
 ) -> None:
     """Print one figure: the median of over / under taken pair by pair, its goal, its spread, what it was made of."""
     pairs = sorted(a / b for a, b in zip(over, under, strict=True))
     ratio = statistics.median(pairs)
-    line: dict[str, object] = {"bench": bench, "ratio": round(ratio, 3), "goal": f">= {least}" if least else f"<= {most}"}
+    line: dict[str, Any] = {"bench": bench, "ratio": round(ratio, 3), "goal": f">= {least}" if least else f"<= {most}"}
     line["met"] = ratio >= least if least else ratio <= most
     if off:
         line["off"] = off

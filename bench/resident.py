@@ -19,7 +19,10 @@ def main(url: str, batches: int, *, timers: bool) -> int:
     held = []
     if timers:
         with make() as session:
-            held = [tuple(row) for row in session.execute(text("select id, wake_at from dossiers where wake_at is not null"))]
+            held = [
+                tuple(row)
+                for row in session.execute(text("select id, wake_at from dossiers where wake_at is not null"))
+            ]
     done = sum(sweep(make).done for _ in range(batches))
     assert done == batches * 1000, (done, len(held))
     found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())

@@ -17,13 +17,25 @@ from states.errors import BadInput
 from workflow import directory_file
 from workflow.directory_file import Lines
 
-directory = typer.Typer(cls=Group, help="L'annuaire : administrations, personnes, compétences, communes.", no_args_is_help=True, rich_markup_mode=None)
+directory = typer.Typer(
+    cls=Group,
+    help="L'annuaire : administrations, personnes, compétences, communes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 SAMPLE = Path(config.__file__).parent / "sample"
 
 
 @directory.command(cls=Command)
 def load(
-    folder: Annotated[Path, typer.Argument(metavar="DOSSIER", help="Un dossier de fichiers CSV : units, people, memberships, competences, communes.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DOSSIER",
+            help="Un dossier de fichiers CSV : units, people, memberships, competences, communes.",
+            show_default=False,
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Charge l'annuaire depuis des fichiers CSV, vérifiés en entier avant que rien ne soit écrit.
@@ -49,13 +61,28 @@ def _load(folder: Path, *, json: bool) -> None:
             first = problems[0].sheet
             several = any(problem.sheet != first for problem in problems)
             name = folder.name or str(folder) if several else f"{first}.csv"
-            raise sheet.SheetError(name, [(one.line, f"{one.column} de {one.sheet}.csv" if several else one.column, one.text) for one in problems])
+            raise sheet.SheetError(
+                name,
+                [
+                    (one.line, f"{one.column} de {one.sheet}.csv" if several else one.column, one.text)
+                    for one in problems
+                ],
+            )
         done = directory_file.write(session, sheets)
     if json:
         say.document({"folder": folder.name, "lines": done})
     else:
-        shown = {"communes": "communes", "units": "administrations", "people": "personnes", "memberships": "sièges", "competences": "compétences"}
-        say.line("Annuaire à jour : " + ", ".join(f"{count} {shown[name]}" for name, count in done.items()) + ".", style="green")
+        shown = {
+            "communes": "communes",
+            "units": "administrations",
+            "people": "personnes",
+            "memberships": "sièges",
+            "competences": "compétences",
+        }
+        say.line(
+            "Annuaire à jour : " + ", ".join(f"{count} {shown[name]}" for name, count in done.items()) + ".",
+            style="green",
+        )
 
 
 def _read(folder: Path) -> dict[str, Lines]:
@@ -66,9 +93,14 @@ def _read(folder: Path) -> dict[str, Lines]:
         there = {}
     if not there:
         accepted = f"un dossier qui contient {', '.join(path.name for path in files.values())}"
-        raise BadInput("folder", f"aucun fichier de l'annuaire dans « {str(folder)[:200]} »", field="DOSSIER", accepted=accepted)
+        raise BadInput(
+            "folder", f"aucun fichier de l'annuaire dans « {str(folder)[:200]} »", field="DOSSIER", accepted=accepted
+        )
     return {
-        one.name: [(line.number, line.cells) for line in sheet.read(str(there[one.name]), needed=one.needed, optional=one.optional, option="DOSSIER")]
+        one.name: [
+            (line.number, line.cells)
+            for line in sheet.read(str(there[one.name]), needed=one.needed, optional=one.optional, option="DOSSIER")
+        ]
         for one in directory_file.SHEETS
         if one.name in there
     }
@@ -99,7 +131,9 @@ _STATEMENTS = {
 
 @directory.command("list", cls=Command)
 def listed(
-    what: Annotated[Listed, typer.Argument(metavar="QUOI", help="units (administrations), people, topics (sujets) ou communes.")] = Listed.units,
+    what: Annotated[
+        Listed, typer.Argument(metavar="QUOI", help="units (administrations), people, topics (sujets) ou communes.")
+    ] = Listed.units,
     json: Json = False,
 ) -> None:
     """Montre les administrations, les personnes, les sujets ou les communes de l'annuaire, avec leurs codes."""
@@ -117,12 +151,19 @@ def listed(
 def _told(what: Listed, rows: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     if what is Listed.units:
         return ("Code", "Administration", "Niveau", "Téléphone", "En fonction"), [
-            (r["code"], r["name"], words.LEVELS.get(r["level"], r["level"]), r["telephone"] or "", str(r["people"]) if r["people"] else "personne")
+            (
+                r["code"],
+                r["name"],
+                words.LEVELS.get(r["level"], r["level"]),
+                r["telephone"] or "",
+                str(r["people"]) if r["people"] else "personne",
+            )
             for r in rows
         ]
     if what is Listed.people:
         return ("Login", "Nom", "Rôle", "Unité"), [
-            (r["login"], r["name"], words.ROLES.get(r["role"] or "", r["role"] or "aucun siège"), r["unit"] or "") for r in rows
+            (r["login"], r["name"], words.ROLES.get(r["role"] or "", r["role"] or "aucun siège"), r["unit"] or "")
+            for r in rows
         ]
     if what is Listed.topics:
         return ("Sujet", "Territoires"), [(r["topic"], str(r["areas"])) for r in rows]

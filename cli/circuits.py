@@ -15,9 +15,17 @@ from states.diagram import mermaid
 from states.errors import CoupeFileError, DefinitionError
 from workflow import definitions
 
-workflow = typer.Typer(cls=Group, help="Les définitions : les vérifier, les dessiner, les charger.", no_args_is_help=True, rich_markup_mode=None)
+workflow = typer.Typer(
+    cls=Group,
+    help="Les définitions : les vérifier, les dessiner, les charger.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 STATES = {"draft": "projet", "published": "publiée", "suspended": "suspendue"}
-Named = Annotated[str, typer.Argument(metavar="FICHIER", help="Un fichier YAML, ou le nom d'une définition livrée.", show_default=False)]
+Named = Annotated[
+    str,
+    typer.Argument(metavar="FICHIER", help="Un fichier YAML, ou le nom d'une définition livrée.", show_default=False),
+]
 
 
 class Unsound(DefinitionError):
@@ -30,7 +38,7 @@ class Unsound(DefinitionError):
 
 
 def _count(problems: list[dict[str, Any]]) -> str:
-    return f"{len(problems)} problème{'s' if len(problems) > 1 else ''}"
+    return say.count(len(problems), "problème")
 
 
 def _sentences(name: str, problems: list[dict[str, Any]]) -> list[str]:
@@ -48,7 +56,12 @@ def _sound(name: str) -> tuple[str, Any]:
 
 @workflow.command(cls=Command)
 def validate(
-    names: Annotated[list[str], typer.Argument(metavar="FICHIER…", help="Des fichiers YAML, ou des noms de définitions livrées.", show_default=False)],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FICHIER…", help="Des fichiers YAML, ou des noms de définitions livrées.", show_default=False
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Vérifie des définitions : chaque problème avec sa ligne. Le code de sortie est 2 quand l'une est refusée."""
@@ -77,14 +90,23 @@ def _validated(name: str) -> dict[str, Any]:
     except YamlError as error:
         words = str(error)
         number = words.partition("ligne ")[2].partition(" ")[0]
-        return {"file": name.rpartition("/")[2], "problems": [{"line": int(number) if number.isdecimal() else 1, "place": "", "message": words}]}
+        return {
+            "file": name.rpartition("/")[2],
+            "problems": [{"line": int(number) if number.isdecimal() else 1, "place": "", "message": words}],
+        }
     except CoupeFileError as error:
         return {"file": name.rpartition("/")[2], "problems": [{"line": 1, "place": "", "message": str(error)}]}
     problems = shipped.problems(read)
     if problems:
         return {"file": shown, "problems": problems}
     definition = parse(read.data)
-    return {"file": shown, "id": definition.id, "version": definition.version, "digest": definition.digest(), "problems": []}
+    return {
+        "file": shown,
+        "id": definition.id,
+        "version": definition.version,
+        "digest": definition.digest(),
+        "problems": [],
+    }
 
 
 @workflow.command(cls=Command)
@@ -120,7 +142,14 @@ def listed(json: Json = False) -> None:
     say.table(
         headers,
         [
-            (row["name"], str(row["version"]), STATES[row["state"]] + (f" : {row['why']}" if row["why"] else ""), row["since"], str(row["dossiers"]), row["digest"][:12])
+            (
+                row["name"],
+                str(row["version"]),
+                STATES[row["state"]] + (f" : {row['why']}" if row["why"] else ""),
+                row["since"],
+                str(row["dossiers"]),
+                row["digest"][:12],
+            )
             for row in rows
         ],
     )
@@ -135,9 +164,17 @@ def load(name: Named, json: Json = False) -> None:
         loaded = definitions.add(session, data)
     definition = loaded.compiled.definition
     if json:
-        said = {"id": definition.id, "version": definition.version, "digest": loaded.digest, "new": loaded.id not in before}
+        said = {
+            "id": definition.id,
+            "version": definition.version,
+            "digest": loaded.digest,
+            "new": loaded.id not in before,
+        }
         say.document({"file": shown, **said})
     elif loaded.id in before:
         say.line(f"{definition.id}, version {definition.version} : déjà dans la base, à l'identique.", style="green")
     else:
-        say.line(f"{definition.id}, version {definition.version} : gardée comme projet (empreinte {loaded.digest[:12]}).", style="green")
+        say.line(
+            f"{definition.id}, version {definition.version} : gardée comme projet (empreinte {loaded.digest[:12]}).",
+            style="green",
+        )

@@ -31,7 +31,11 @@ USERS_PATIENCE = 30.0
 _written: list[bool] = []
 
 
-_ACCEPTED = {"float_parsing": "un nombre", "bool_parsing": "true ou false", "string_pattern_mismatch": "une adresse nom@domaine"}
+_ACCEPTED = {
+    "float_parsing": "un nombre",
+    "bool_parsing": "true ou false",
+    "string_pattern_mismatch": "une adresse nom@domaine",
+}
 
 
 def settings() -> Settings:
@@ -41,9 +45,16 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "COUPE_FILE_" + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "COUPE_FILE_…"
-        said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else "valeur illisible ou hors bornes"
+        said = (
+            first["msg"].removeprefix("Value error, ")
+            if first["type"] == "value_error"
+            else "valeur illisible ou hors bornes"
+        )
         bounds = first.get("ctx", {})
-        accepted = next((f"{words} {bounds[bound]}" for bound, words in (("ge", "au moins"), ("le", "au plus")) if bound in bounds), None)
+        accepted = next(
+            (f"{words} {bounds[bound]}" for bound, words in (("ge", "au moins"), ("le", "au plus")) if bound in bounds),
+            None,
+        )
         raise BadInput("settings", said, field=name, accepted=accepted or _ACCEPTED.get(first["type"])) from None
 
 
@@ -131,7 +142,12 @@ def embedded(preferred: Path) -> Iterator[Postgres]:
         base.mkdir(parents=True, exist_ok=True)
         users = (base / "postgres.users").open("a")
     except OSError as error:
-        raise BadInput("settings", f"dossier inutilisable : {error.strerror}", field="COUPE_FILE_HOME", accepted="un dossier où écrire") from None
+        raise BadInput(
+            "settings",
+            f"dossier inutilisable : {error.strerror}",
+            field="COUPE_FILE_HOME",
+            accepted="un dossier où écrire",
+        ) from None
     server = Postgres(base)
     with users:
         fcntl.flock(users, fcntl.LOCK_SH)
@@ -162,7 +178,11 @@ def _plain(url: str) -> str:
 def _start(server: Postgres) -> bool:
     """Start the server; False when somebody else was quicker, and theirs answers."""
     first = not server.data.exists()
-    say.aside("Base embarquée : installation, quelques secondes…" if first else "Base embarquée démarrée le temps de cette commande.")
+    say.aside(
+        "Base embarquée : installation, quelques secondes…"
+        if first
+        else "Base embarquée démarrée le temps de cette commande."
+    )
     try:
         server.start()
     except LocalError:
@@ -260,17 +280,28 @@ def explain(error: Exception) -> CoupeFileError | None:
         return None
     state = cause.sqlstate
     if state in _UNMIGRATED:
-        return Refused("not_migrated", "la base de données n'est pas à jour de ce programme : lancez « coupe-file migrate »")
+        return Refused(
+            "not_migrated", "la base de données n'est pas à jour de ce programme : lancez « coupe-file migrate »"
+        )
     if state in _SENTENCES:
         return Refused(*_SENTENCES[state])
     if state is not None and state.startswith("22"):
-        return BadInput("database", "une valeur ne tient pas dans la base de données", accepted="une valeur plus courte ou plus petite")
+        return BadInput(
+            "database",
+            "une valeur ne tient pas dans la base de données",
+            accepted="une valeur plus courte ou plus petite",
+        )
     if isinstance(cause, psycopg.OperationalError):
         missing = _refusal(str(cause))
         if missing is not None:
             return Refused(*_SENTENCES[missing])
         first = str(cause).strip().splitlines()[0][:200] if str(cause).strip() else "sans réponse"
-        return Refused("unreachable", f"base de données injoignable ({first})", field="COUPE_FILE_DATABASE_URL", accepted="une base PostgreSQL qui répond")
+        return Refused(
+            "unreachable",
+            f"base de données injoignable ({first})",
+            field="COUPE_FILE_DATABASE_URL",
+            accepted="une base PostgreSQL qui répond",
+        )
     return None
 
 

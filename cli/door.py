@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -39,6 +40,10 @@ class Command(TyperCommand):
         """Give `--help`, in French."""
         return _french(super().get_help_option(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help in panels; on a narrow terminal, where panels would cut words, as plain lines."""
+        super(TyperCommand, self).format_help(ctx, formatter) if _narrow() else super().format_help(ctx, formatter)
+
 
 class Group(TyperGroup):
     """A group of commands; an unknown one is answered with those that come near."""
@@ -47,11 +52,17 @@ class Group(TyperGroup):
         """Give `--help`, in French."""
         return _french(super().get_help_option(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help in panels; on a narrow terminal, where panels would cut words, as plain lines."""
+        super(TyperGroup, self).format_help(ctx, formatter) if _narrow() else super().format_help(ctx, formatter)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find a command, or say which ones exist."""
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             near = difflib.get_close_matches(args[0], self.commands, n=3, cutoff=0.5) or list(self.commands)
-            raise BadInput("command", f"commande inconnue : « {args[0][:60]} »", field="commande", accepted=", ".join(near))
+            raise BadInput(
+                "command", f"commande inconnue : « {args[0][:60]} »", field="commande", accepted=", ".join(near)
+            )
         return super().resolve_command(ctx, args)
 
 
@@ -101,8 +112,12 @@ class Door(Group):
 
 def _french(option: Any) -> Any:
     if option is not None:
-        option.help = HELP
+        option.help, option.metavar = HELP, ""
     return option
+
+
+def _narrow() -> bool:
+    return shutil.get_terminal_size().columns < say.NARROW
 
 
 def refuse_broken(args: Sequence[str]) -> None:
@@ -117,7 +132,12 @@ def refuse_broken(args: Sequence[str]) -> None:
             message = f"octet qui n'est pas de l'UTF-8 en position {error.start - (len(where) + 1 if where == name else 0) + 1}"
             raise BadInput("encoding", message, field=where, accepted="du texte UTF-8") from None
         if "\x00" in given:
-            raise BadInput("encoding", "caractère interdit U+0000", field=where, accepted="du texte UTF-8 sans caractère de contrôle")
+            raise BadInput(
+                "encoding",
+                "caractère interdit U+0000",
+                field=where,
+                accepted="du texte UTF-8 sans caractère de contrôle",
+            )
         last = given if given.startswith("--") else "argument"
 
 
@@ -144,9 +164,17 @@ def explain(error: Exception) -> CoupeFileError | None:
 def _usage(error: Any) -> CoupeFileError:
     """What typer refuses, said in French: the option, the rule, what would be accepted."""
     kind, parameter = type(error).__name__, getattr(error, "param", None)
-    name = (parameter.opts[-1] if parameter.opts[-1].startswith("-") else parameter.display_name_raw) if parameter else None
+    name = (
+        (parameter.opts[-1] if parameter.opts[-1].startswith("-") else parameter.display_name_raw)
+        if parameter
+        else None
+    )
     if kind == "NoSuchOption":
-        known = [opt for param in error.ctx.command.get_params(error.ctx) for opt in param.opts if opt.startswith("--")] if error.ctx else []
+        known = (
+            [opt for param in error.ctx.command.get_params(error.ctx) for opt in param.opts if opt.startswith("--")]
+            if error.ctx
+            else []
+        )
         near = difflib.get_close_matches(error.option_name, known, n=3, cutoff=0.6) or known
         return BadInput("option", "option inconnue ici", field=error.option_name, accepted=", ".join(near) or None)
     if kind == "MissingParameter":
@@ -155,10 +183,14 @@ def _usage(error: Any) -> CoupeFileError:
         words = "cette option n'attend pas de valeur" if "does not take" in error.message else "la valeur manque"
         return BadInput("option", words, field=error.option_name)
     if parameter is not None:
-        return BadInput("value", "valeur illisible ou hors bornes", field=name, accepted=getattr(parameter, "help", None))
+        return BadInput(
+            "value", "valeur illisible ou hors bornes", field=name, accepted=getattr(parameter, "help", None)
+        )
     extra = re.match(r"Got unexpected extra argument\S* \((.*)\)", error.message)
     if extra:
-        return BadInput("argument", f"argument en trop : {extra[1]}", accepted="un texte de plusieurs mots entre guillemets")
+        return BadInput(
+            "argument", f"argument en trop : {extra[1]}", accepted="un texte de plusieurs mots entre guillemets"
+        )
     return BadInput("usage", error.format_message())
 
 

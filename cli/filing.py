@@ -26,22 +26,49 @@ SILENCE = "Le silence gardé sur cette demande ne vaut pas acceptation."
 
 
 def submit(
-    topic: Annotated[str | None, typer.Option("--topic", metavar="SUJET", help="Le sujet, par son code.", show_default=False)] = None,
-    commune: Annotated[str | None, typer.Option("--commune", metavar="INSEE", help="La commune du site, par son code INSEE.", show_default=False)] = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXTE", help="Le titre du dossier.", show_default=False)] = None,
-    blockage: Annotated[str | None, typer.Option("--blockage", metavar="TEXTE", help="Ce qui bloque.", show_default=False)] = None,
+    topic: Annotated[
+        str | None, typer.Option("--topic", metavar="SUJET", help="Le sujet, par son code.", show_default=False)
+    ] = None,
+    commune: Annotated[
+        str | None,
+        typer.Option("--commune", metavar="INSEE", help="La commune du site, par son code INSEE.", show_default=False),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXTE", help="Le titre du dossier.", show_default=False)
+    ] = None,
+    blockage: Annotated[
+        str | None, typer.Option("--blockage", metavar="TEXTE", help="Ce qui bloque.", show_default=False)
+    ] = None,
     blockage_file: Annotated[
-        str | None, typer.Option("--blockage-file", metavar="FICHIER", help="Ce qui bloque, lu dans un fichier, ou - pour l'entrée.", show_default=False)
+        str | None,
+        typer.Option(
+            "--blockage-file",
+            metavar="FICHIER",
+            help="Ce qui bloque, lu dans un fichier, ou - pour l'entrée.",
+            show_default=False,
+        ),
     ] = None,
     given: Annotated[
-        list[str] | None, typer.Option("--set", metavar="CHAMP=VALEUR", help="Un autre champ, pour une autre définition.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="CHAMP=VALEUR", help="Un autre champ, pour une autre définition.", show_default=False
+        ),
     ] = None,
     party: Annotated[
-        list[str] | None, typer.Option("--party", metavar="LOGIN", help="Un porteur du dossier ; autant de fois qu'il y en a.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--party", metavar="LOGIN", help="Un porteur du dossier ; autant de fois qu'il y en a.", show_default=False
+        ),
     ] = None,
     definition: Annotated[str, typer.Option("--definition", metavar="NOM", help="La définition suivie.")] = OWN,
     file: Annotated[
-        str | None, typer.Option("--file", metavar="CSV", help="Un fichier CSV (UTF-8, avec en-tête) : un dossier par ligne, tous ou aucun.", show_default=False)
+        str | None,
+        typer.Option(
+            "--file",
+            metavar="CSV",
+            help="Un fichier CSV (UTF-8, avec en-tête) : un dossier par ligne, tous ou aucun.",
+            show_default=False,
+        ),
     ] = None,
     as_: As = None,
     key: Key = None,
@@ -56,11 +83,16 @@ def submit(
     args = merged(
         ("--set", pairs(given or [], "--set")),
         ("l'option", {name: value for name, value in options.items() if value is not None}),
-        ("--blockage-file", {"blockage": from_file("--blockage-file", blockage_file)} if blockage_file is not None else {}),
+        (
+            "--blockage-file",
+            {"blockage": from_file("--blockage-file", blockage_file)} if blockage_file is not None else {},
+        ),
     )
     if file is not None:
         if args or party:
-            raise BadInput("file", "--file se donne seul", field="--file", accepted="le fichier, avec --as, --definition et --key")
+            raise BadInput(
+                "file", "--file se donne seul", field="--file", accepted="le fichier, avec --as, --definition et --key"
+            )
         _submit_file(file, definition, as_=as_, key=key, json=json)
         return
     with database.writing() as session:
@@ -77,17 +109,27 @@ def submit(
         say.line(f"Dossier {done.reference} enregistré. {SILENCE}", style="green")
     view.four_lines(seen)
     if not parties and actor.role != "holder" and not done.repeated:
-        say.aside("Aucun porteur n'est lié à ce dossier : personne ne sera tenu au courant de ce côté (--party LOGIN au dépôt).")
+        say.aside(
+            "Aucun porteur n'est lié à ce dossier : personne ne sera tenu au courant de ce côté (--party LOGIN au dépôt)."
+        )
 
 
 def _people(session: Session, logins: Sequence[str], field: str) -> tuple[int, ...]:
     """The keys of people by login. Raises BadInput naming those that come near."""
-    known: dict[str, int] = {row.login: row.id for row in session.execute(select(Person.login, Person.id).where(Person.login.in_(list(logins))))}
+    known: dict[str, int] = {
+        row.login: row.id
+        for row in session.execute(select(Person.login, Person.id).where(Person.login.in_(list(logins))))
+    }
     for login in logins:
         if login not in known:
             every = session.execute(select(Person.login)).scalars().all()
             near = difflib.get_close_matches(login, every, n=3, cutoff=0.4)
-            raise BadInput("unknown", f"personne inconnue : « {login[:60]} »", field=field, accepted=", ".join(near) or "le login d'une personne de l'annuaire")
+            raise BadInput(
+                "unknown",
+                f"personne inconnue : « {login[:60]} »",
+                field=field,
+                accepted=", ".join(near) or "le login d'une personne de l'annuaire",
+            )
     return tuple(dict.fromkeys(known[login] for login in logins))
 
 
@@ -102,7 +144,9 @@ def _submit_file(file: str, name: str, *, as_: str | None, key: str | None, json
     _tell(done, lines, json=json)
 
 
-def _checked(session: Session, rules: Definition, name: str, lines: Sequence[sheet.Line], file: str, key: str | None) -> list[Submission]:
+def _checked(
+    session: Session, rules: Definition, name: str, lines: Sequence[sheet.Line], file: str, key: str | None
+) -> list[Submission]:
     """Every line as a submission, or every error of the file at once."""
     found, problems, keys = [], [], dict[str, int]()
     for line in lines:
@@ -138,7 +182,10 @@ def _tell(done: Sequence[Submitted], lines: Sequence[sheet.Line], *, json: bool)
         ]
         say.document({"dossiers": rows, "submitted": len(done) - repeated, "repeated": repeated})
         return
-    say.line(f"{len(done) - repeated} dossiers enregistrés" + (f", {repeated} l'étaient déjà" if repeated else "") + f". {SILENCE}", style="green")
+    say.line(
+        say.count(len(done) - repeated, "dossier enregistré", "dossiers enregistrés")
+        + (f", {repeated} l'étaient déjà" if repeated else "")
+        + f". {SILENCE}",
+        style="green",
+    )
     say.table(("Ligne", "Dossier"), [(str(line.number), one.reference) for line, one in zip(lines, done, strict=True)])
-
-

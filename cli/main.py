@@ -15,7 +15,6 @@ from cli.circuits import workflow
 from cli.door import Command, Door
 from cli.options import Json
 from cli.replay import replay
-from cli.replay import replay
 
 RING_SECONDS = 1.0
 READ, ACT, FILE, OPERATE, SET_UP = "Lire", verbs.PANEL, "Déposer", "Exploiter et vérifier", "Installer et régler"
@@ -75,7 +74,7 @@ def deliver(json: Json = False) -> None:
     if json:
         say.document({"notices": total})
     else:
-        say.line(f"{total} messages traités.")
+        say.line(f"{say.count(total, 'message traité', 'messages traités')}.")
 
 
 def _register(panel: str, name: str, command: Any) -> None:
@@ -98,7 +97,6 @@ for _name, _command in (
     ("replay", replay),
 ):
     _register(OPERATE, _name, _command)
-_register(OPERATE, "replay", replay)
 app.add_typer(operate.clock, name="clock", rich_help_panel=OPERATE)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)

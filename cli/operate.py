@@ -17,6 +17,7 @@ from workflow.models import DossierRow
 
 clock = typer.Typer(cls=Group, help="Le temps que vivent les dossiers.", no_args_is_help=True, rich_markup_mode=None)
 DRY_LIMIT = 1000
+MINUTE = 60
 PROOFS = {
     "chain": "journal",
     "fold": "rejeu",
@@ -42,7 +43,9 @@ def migrate(json: Json = False) -> None:
 
 
 def run_sweep(
-    dry: Annotated[bool, typer.Option("--dry-run", help="Dire ce qui est échu, sans rien faire.", show_default=False)] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", metavar="", help="Dire ce qui est échu, sans rien faire.", show_default=False)
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fait ce que l'horloge doit faire maintenant : rappels, dépassements, échelons saisis."""
@@ -61,7 +64,10 @@ def run_sweep(
     if json:
         say.document({"done": total.done, "stuck": total.stuck})
     else:
-        say.line(f"{total.done} dossiers traités." + (f" {total.stuck} mis de côté (coupe-file health)." if total.stuck else ""))
+        say.line(
+            f"{say.count(total.done, 'dossier traité', 'dossiers traités')}."
+            + (f" {total.stuck} mis de côté (coupe-file health)." if total.stuck else "")
+        )
 
 
 def _dry(*, json: bool) -> None:
@@ -69,13 +75,18 @@ def _dry(*, json: bool) -> None:
         due = sweep.due(session, limit=DRY_LIMIT)
         now = business_time.now(session)
     if json:
-        say.document({"due": [{"id": key, "reference": reference, "since": since} for key, reference, since in due], "now": now})
+        say.document(
+            {"due": [{"id": key, "reference": reference, "since": since} for key, reference, since in due], "now": now}
+        )
         return
     if not due:
         say.line("Rien n'est échu.")
         return
-    say.table(("Dossier", "Échu depuis"), [(reference, f"{say.short(since)} ({say.span(now - since)})") for _, reference, since in due])
-    say.line(f"{len(due)} dossiers" + (" ou plus." if len(due) == DRY_LIMIT else "."))
+    say.table(
+        ("Dossier", "Échu depuis"),
+        [(reference, f"{say.short(since)} ({say.span(now - since)})") for _, reference, since in due],
+    )
+    say.line(say.count(len(due), "dossier") + (" ou plus." if len(due) == DRY_LIMIT else "."))
 
 
 def react(json: Json = False) -> None:
@@ -88,16 +99,24 @@ def react(json: Json = False) -> None:
     if json:
         say.document({"events": total})
     else:
-        say.line(f"{total} événements traités.")
+        say.line(f"{say.count(total, 'événement traité', 'événements traités')}.")
 
 
 def health(json: Json = False) -> None:
     """Dit si tout va bien ; le code de sortie est 1 quand quelque chose demande un regard."""
     with database.reading() as session:
         seen = reconcile.health(session)
-        dead = session.execute(text("select id, why from notices where state = 'dead' order by id limit 5")).all() if seen.dead_notices else []
+        dead = (
+            session.execute(text("select id, why from notices where state = 'dead' order by id limit 5")).all()
+            if seen.dead_notices
+            else []
+        )
         stuck = (
-            session.execute(text("select d.reference, s.error from stuck s join dossiers d on d.id = s.dossier_id order by s.since limit 5")).all()
+            session.execute(
+                text(
+                    "select d.reference, s.error from stuck s join dossiers d on d.id = s.dossier_id order by s.since limit 5"
+                )
+            ).all()
             if seen.stuck
             else []
         )
@@ -133,7 +152,13 @@ def _healthy(seen: reconcile.Health) -> None:
 
 
 def _age(seconds: float | None, none: str) -> str:
-    return none if seconds is None else f"il y a {round(max(seconds, 0))} s" if seconds < 120 else f"il y a {round(seconds / 60)} min"  # noqa: PLR2004
+    return (
+        none
+        if seconds is None
+        else f"il y a {round(max(seconds, 0))} s"
+        if seconds < 2 * MINUTE
+        else f"il y a {round(seconds / MINUTE)} min"
+    )
 
 
 def prove(json: Json = False) -> None:
@@ -158,12 +183,18 @@ def prove(json: Json = False) -> None:
         )
         with bar:
             task = bar.add_task("", total=total)
-            for read in verify.verify(make):  # noqa: B007  (the last one is the total)
+            for read in verify.verify(make):
                 problems += read.problems
                 bar.update(task, completed=read.dossiers)
         ids = {problem.dossier_id for problem in problems}
         with make() as session:
-            names = dict(session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids))).tuples()) if ids else {}
+            names = (
+                dict(
+                    session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids))).tuples()
+                )
+                if ids
+                else {}
+            )
     _proved(read, problems, names, json=json)
     if problems:
         raise typer.Exit(1)
@@ -171,14 +202,21 @@ def prove(json: Json = False) -> None:
 
 def _proved(read: verify.Progress, problems: list[verify.Problem], names: dict[int, str], *, json: bool) -> None:
     if json:
-        listed: list[dict[str, Any]] = [{**dataclasses.asdict(problem), "reference": names.get(problem.dossier_id)} for problem in problems]
+        listed: list[dict[str, Any]] = [
+            {**dataclasses.asdict(problem), "reference": names.get(problem.dossier_id)} for problem in problems
+        ]
         say.document({"ok": not problems, "dossiers": read.dossiers, "events": read.events, "problems": listed})
         return
-    say.line(f"{read.dossiers} dossiers, {read.events} événements vérifiés : {len(problems)} écart{'s' if len(problems) > 1 else ''}.")
+    say.line(
+        f"{say.count(read.dossiers, 'dossier')}, {say.count(read.events, 'événement')} : {say.count(len(problems), 'écart')}."
+    )
     if problems:
         say.table(
             ("Dossier", "Preuve", "Écart"),
-            [(names.get(one.dossier_id, str(one.dossier_id)), PROOFS.get(one.proof, one.proof), one.text) for one in problems],
+            [
+                (names.get(one.dossier_id, str(one.dossier_id)), PROOFS.get(one.proof, one.proof), one.text)
+                for one in problems
+            ],
         )
     else:
         say.line("Chaque journal est intact, et chaque dossier est ce que son journal dit.", style="green")
@@ -188,10 +226,14 @@ def _proved(read: verify.Progress, problems: list[verify.Problem], names: dict[i
 def show_clock(json: Json = False) -> None:
     """Montre l'heure que vivent les dossiers, et si elle avance."""
     with database.reading() as session:
-        row = session.execute(text("select business_now() as now, clock_timestamp() as real, anchor, rate, running from business_clock")).one()
+        row = session.execute(
+            text("select business_now() as now, clock_timestamp() as real, anchor, rate, running from business_clock")
+        ).one()
     follows = row.running and row.rate == 1 and abs((row.now - row.real).total_seconds()) < 1
     if json:
-        say.document({"now": row.now, "real": row.real, "running": row.running, "rate": row.rate, "follows_real_time": follows})
+        say.document(
+            {"now": row.now, "real": row.real, "running": row.running, "rate": row.rate, "follows_real_time": follows}
+        )
         return
     say.fact("Temps des dossiers", f"{say.short(row.now)} (heure de Paris)")
     if follows:
@@ -199,5 +241,3 @@ def show_clock(json: Json = False) -> None:
     else:
         say.fact("Marche", f"avance {row.rate:g} fois plus vite que l'heure réelle" if row.running else "arrêté")
         say.fact("Heure réelle", say.short(row.real))
-
-

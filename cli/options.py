@@ -25,7 +25,7 @@ As = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Répondre par un document JSON.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Répondre par un document JSON.", show_default=False)]
 Key = Annotated[
     str | None,
     typer.Option(
@@ -35,7 +35,9 @@ Key = Annotated[
         show_default=False,
     ),
 ]
-Ref = Annotated[str, typer.Argument(metavar="DOSSIER", help="La référence du dossier (64-0117) ou son numéro.", show_default=False)]
+Ref = Annotated[
+    str, typer.Argument(metavar="DOSSIER", help="La référence du dossier (64-0117) ou son numéro.", show_default=False)
+]
 MAX_BYTES = 1_000_000
 MAX_ID = 2**63 - 1
 MAX_REFERENCE = 64
@@ -44,9 +46,19 @@ MAX_REFERENCE = 64
 def person(session: Session, name: str | None) -> Actor:
     """The person who acts. Raises BadInput: nobody named, unknown, not in office; the clock acts by its sweep alone."""
     if not name:
-        raise BadInput("actor", "qui agit ? obligatoire et absent", field="--as", accepted="login, login:rôle, login@unité ou login@unité:rôle")
+        raise BadInput(
+            "actor",
+            "qui agit ? obligatoire et absent",
+            field="--as",
+            accepted="login, login:rôle, login@unité ou login@unité:rôle",
+        )
     if name == "system":
-        raise BadInput("actor", "l'horloge n'agit que par « coupe-file sweep »", field="--as", accepted="le login d'une personne de l'annuaire")
+        raise BadInput(
+            "actor",
+            "l'horloge n'agit que par « coupe-file sweep »",
+            field="--as",
+            accepted="le login d'une personne de l'annuaire",
+        )
     return access.actor(session, name, business_time.now(session))
 
 
@@ -58,7 +70,9 @@ def reader(session: Session, name: str | None) -> Actor:
 def find(session: Session, given: str, actor: Actor) -> int:
     """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
     if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():
-        raise BadInput("dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro")
+        raise BadInput(
+            "dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro"
+        )
     number = int(given) if given.isascii() and given.isdecimal() and int(given) <= MAX_ID else None
     scope = access.scope(actor)
     statement = (
@@ -77,9 +91,13 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
     for item in given:
         name, equals, value = item.partition("=")
         if not equals or not name:
-            raise BadInput("set", f"« {item[:60]} » n'est pas de la forme champ=valeur", field=option, accepted="champ=valeur")
+            raise BadInput(
+                "set", f"« {item[:60]} » n'est pas de la forme champ=valeur", field=option, accepted="champ=valeur"
+            )
         if name in found:
-            raise BadInput("set", f"le champ {name} est donné deux fois", field=option, accepted="chaque champ une fois")
+            raise BadInput(
+                "set", f"le champ {name} est donné deux fois", field=option, accepted="chaque champ une fois"
+            )
         found[name] = value
     return found
 
@@ -90,7 +108,9 @@ def merged(*sources: tuple[str, dict[str, str]]) -> dict[str, str]:
     for option, values in sources:
         for name, value in values.items():
             if name in found:
-                raise BadInput("twice", "donné deux fois", field=name, accepted=f"{option} ou l'option du champ, pas les deux")
+                raise BadInput(
+                    "twice", "donné deux fois", field=name, accepted=f"{option} ou l'option du champ, pas les deux"
+                )
             found[name] = value
     return found
 
@@ -102,7 +122,9 @@ def from_file(option: str, path: str) -> str:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = body[: error.start].count(b"\n") + 1
-        raise BadInput("encoding", f"le texte n'est pas en UTF-8 (ligne {line})", field=option, accepted="du texte UTF-8") from None
+        raise BadInput(
+            "encoding", f"le texte n'est pas en UTF-8 (ligne {line})", field=option, accepted="du texte UTF-8"
+        ) from None
 
 
 def bytes_of(option: str, path: str, most: int) -> bytes:
@@ -115,7 +137,12 @@ def bytes_of(option: str, path: str, most: int) -> bytes:
                 body = file.read(most + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "nom de fichier interdit"
-        raise BadInput("file", f"fichier illisible : « {path[:200]} » ({why})", field=option, accepted="un fichier, ou - pour l'entrée") from None
+        raise BadInput(
+            "file",
+            f"fichier illisible : « {path[:200]} » ({why})",
+            field=option,
+            accepted="un fichier, ou - pour l'entrée",
+        ) from None
     if len(body) > most:
         raise BadInput("file", f"plus de {most} octets", field=option, accepted=f"{most} octets au plus")
     return body

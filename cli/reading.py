@@ -19,7 +19,9 @@ from workflow import access, definitions
 from workflow.journal import Recorded
 from workflow.models import Unit
 
-Last = Annotated[int, typer.Option("--last", metavar="N", min=0, max=1000, help="Combien d'événements récents montrer, de 0 à 1000.")]
+Last = Annotated[
+    int, typer.Option("--last", metavar="N", min=0, max=1000, help="Combien d'événements récents montrer, de 0 à 1000.")
+]
 
 
 def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, json: Json = False) -> None:
@@ -44,7 +46,8 @@ def _shown(seen: View, last: int) -> dict[str, Any]:
     dossier = seen.dossier
     paused = {name for name in dossier.clocks if clocks.paused(dossier, name)}
     running = {
-        name: {**clock.encode(), "label": words.clock(seen.definition, name), "paused": name in paused} for name, clock in dossier.clocks.items()
+        name: {**clock.encode(), "label": words.clock(seen.definition, name), "paused": name in paused}
+        for name, clock in dossier.clocks.items()
     }
     texts = {name: written(seen, value, name) for name, value in dossier.data.items() if isinstance(value, dict)}
     return {
@@ -95,7 +98,14 @@ def _clocks(seen: View) -> None:
             state = "dépassé"
         else:
             state = say.until(clock.due, seen.now)
-        rows.append((words.clock(seen.definition, name), say.short(clock.start, seen.zone), say.short(clock.due, seen.zone), state))
+        rows.append(
+            (
+                words.clock(seen.definition, name),
+                say.short(clock.start, seen.zone),
+                say.short(clock.due, seen.zone),
+                state,
+            )
+        )
     if rows:
         say.line()
         say.line(f"Délais{say.zone_note(seen.zone)}", style="bold")
@@ -114,7 +124,11 @@ def _actions(seen: View) -> None:
         say.table(
             ("Commande", "Ce qu'elle fait", "Il faut donner"),
             [
-                (words.command(trigger.name), trigger.label or "", ", ".join("--" + words.command(name) for name in trigger.needs))
+                (
+                    words.command(trigger.name),
+                    trigger.label or "",
+                    ", ".join("--" + words.command(name) for name in trigger.needs),
+                )
                 for trigger in seen.allowed
             ],
         )
@@ -131,7 +145,9 @@ def journal(ref: Ref, as_: As = None, json: Json = False) -> None:
         actor = reader(session, as_)
         seen = view.load(session, find(session, ref, actor), actor)
     if json:
-        say.document({"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]})
+        say.document(
+            {"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]}
+        )
         return
     say.line(f"Journal du dossier {seen.reference}{say.zone_note(seen.zone)}", style="bold")
     _events(seen, seen.events)
@@ -234,9 +250,19 @@ where d.phase <> 'resolved' and {scope} and {unit} and {after}
 order by coalesce(d.due_at, 'infinity'), d.id limit :limit
 """
 _AFTER = "(coalesce(d.due_at, 'infinity'), d.id) > (cast(:due as timestamptz), cast(:last as bigint))"
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Combien de dossiers au plus, de 1 à 1000.")]
-After = Annotated[str | None, typer.Option("--after", metavar="REPÈRE", help="Le repère donné à la fin de la page précédente.", show_default=False)]
-OfUnit = Annotated[str | None, typer.Option("--unit", metavar="CODE", help="La file d'une administration, par son code.", show_default=False)]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Combien de dossiers au plus, de 1 à 1000.")
+]
+After = Annotated[
+    str | None,
+    typer.Option(
+        "--after", metavar="REPÈRE", help="Le repère donné à la fin de la page précédente.", show_default=False
+    ),
+]
+OfUnit = Annotated[
+    str | None,
+    typer.Option("--unit", metavar="CODE", help="La file d'une administration, par son code.", show_default=False),
+]
 
 
 def queue(as_: As = None, unit: OfUnit = None, after: After = None, limit: Limit = 50, json: Json = False) -> None:
@@ -249,7 +275,12 @@ def queue(as_: As = None, unit: OfUnit = None, after: After = None, limit: Limit
         if unit is not None:
             chosen = session.execute(select(Unit.id).where(Unit.code == unit)).scalar()
             if chosen is None:
-                raise BadInput("unknown", f"administration inconnue : « {unit[:60]} »", field="--unit", accepted="un code de « coupe-file directory list »")
+                raise BadInput(
+                    "unknown",
+                    f"administration inconnue : « {unit[:60]} »",
+                    field="--unit",
+                    accepted="un code de « coupe-file directory list »",
+                )
         statement = _QUEUE.format(
             scope=scope.sql,
             unit="true" if chosen is None else "d.unit_id = :unit",
@@ -277,10 +308,19 @@ def queue(as_: As = None, unit: OfUnit = None, after: After = None, limit: Limit
 def _told(row: Any, compiled: Any, now: datetime, *, sees: bool, own: bool) -> tuple[str, ...]:
     definition = compiled[row.definition_id]
     held = bool(row.holds) and "end" not in row.holds[-1]
-    holder = "porteur" if held else (row.person if sees and row.person else "le service") if own else row.unit or "personne"
+    holder = (
+        "porteur" if held else (row.person if sees and row.person else "le service") if own else row.unit or "personne"
+    )
     when = "" if row.due_at is None else f"{say.short(row.due_at, row.zone)} ({say.until(row.due_at, now)})"
     state = words.state(definition, row.state) + (" – mis de côté" if row.stuck else "")
-    return row.reference, (row.title or "") if sees else row.topic or "", row.place or row.commune or "", state, when, holder
+    return (
+        row.reference,
+        (row.title or "") if sees else row.topic or "",
+        row.place or row.commune or "",
+        state,
+        when,
+        holder,
+    )
 
 
 def _queued(row: Any, compiled: Any, *, sees: bool) -> dict[str, Any]:
@@ -314,4 +354,6 @@ def _mark(after: str | None) -> tuple[str | None, int | None]:
         checked = due if due == "infinity" else instant("after", due).isoformat()
         return checked, int(key)
     except (ValueError, BadInput):
-        raise BadInput("after", "repère illisible", field="--after", accepted="le repère donné à la fin de la page précédente") from None
+        raise BadInput(
+            "after", "repère illisible", field="--after", accepted="le repère donné à la fin de la page précédente"
+        ) from None

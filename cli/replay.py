@@ -36,7 +36,15 @@ Map = Annotated[
         show_default=False,
     ),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="INSTANT", help="S'arrêter à cet instant, fuseau compris (par défaut : le dernier du journal).", show_default=False)]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="INSTANT",
+        help="S'arrêter à cet instant, fuseau compris (par défaut : le dernier du journal).",
+        show_default=False,
+    ),
+]
 Sweep = Annotated[
     bool,
     typer.Option(
@@ -44,10 +52,27 @@ Sweep = Annotated[
         help="Faire sonner l'horloge, ou non : sans elle, rien n'est jamais en retard, ni par le balayage, ni quand un acte constate un retard.",
     ),
 ]
-Shuffle = Annotated[bool, typer.Option("--shuffle", help="Faire chaque appel deux fois sous une même clé, le second plus tard, et mêler les dossiers.", show_default=False)]
+Shuffle = Annotated[
+    bool,
+    typer.Option(
+        "--shuffle",
+        help="Faire chaque appel deux fois sous une même clé, le second plus tard, et mêler les dossiers.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Le tirage de --shuffle.")]
-Strict = Annotated[bool, typer.Option("--strict", help="S'arrêter au premier événement refusé ou hors d'ordre.", show_default=False)]
-Into = Annotated[str | None, typer.Option("--database-url", metavar="URL", help="Une base vide où rejouer, plutôt qu'une base jetable.", show_default=False)]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="S'arrêter au premier événement refusé ou hors d'ordre.", show_default=False)
+]
+Into = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help="Une base vide où rejouer, plutôt qu'une base jetable.",
+        show_default=False,
+    ),
+]
 Keep = Annotated[bool, typer.Option("--keep", help="Garder la base du rejeu, et dire où elle est.", show_default=False)]
 
 
@@ -90,7 +115,7 @@ def replay(
                     done=lambda count: bar.advance(playing, count),
                 )
                 proving = bar.add_task("Vérification", total=figures.dossiers)
-                problems = []
+                problems: list[verify.Problem] = []
                 for part in verify.verify(make):
                     problems += part.problems
                     bar.update(proving, completed=part.dossiers)
@@ -100,7 +125,9 @@ def replay(
             bound.dispose()
     _say(figures, remarks, problems, json=json)
     if problems:
-        raise Refused("verify", f"la vérification trouve {len(problems)} écart(s) : {problems[0].dossier_id} {problems[0].text}")
+        raise Refused(
+            "verify", f"la vérification trouve {len(problems)} écart(s) : {problems[0].dossier_id} {problems[0].text}"
+        )
 
 
 def _say(figures: room.Figures, remarks: list[str], problems: list[verify.Problem], *, json: bool) -> None:

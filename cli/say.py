@@ -90,7 +90,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def safe(words: str) -> str:
     """A text whose control and direction signs are made visible: what people wrote commands no terminal."""
-    return "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cf", "Cs") and sign not in "\n\t" else sign for sign in words)
+    return "".join(
+        "\ufffd" if unicodedata.category(sign) in ("Cc", "Cf", "Cs") and sign not in "\n\t" else sign for sign in words
+    )
 
 
 def short(instant: datetime, zone: str = PARIS) -> str:
@@ -117,6 +119,11 @@ def span(length: timedelta) -> str:
     if length >= HOUR:
         return f"{length // HOUR} h"
     return f"{max(length // timedelta(minutes=1), 1)} min"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """« 1 dossier », « 3 dossiers »; French has no plural below two."""
+    return f"{number} {one if number < 2 else many or one + 's'}"  # noqa: PLR2004
 
 
 def utc(instant: datetime) -> str:

@@ -26,8 +26,13 @@ class SheetError(BadInput):
     """A file that is refused whole; `problems` lists every (line, column, sentence) found."""
 
     def __init__(self, name: str, problems: Sequence[tuple[int, str | None, str]]) -> None:
-        self.problems = [{"file": name, "line": number, "column": column, "message": words} for number, column, words in problems]
-        shown = [f"ligne {number}" + (f", colonne {column}" if column else "") + f" : {words}" for number, column, words in problems[:MAX_ERRORS]]
+        self.problems = [
+            {"file": name, "line": number, "column": column, "message": words} for number, column, words in problems
+        ]
+        shown = [
+            f"ligne {number}" + (f", colonne {column}" if column else "") + f" : {words}"
+            for number, column, words in problems[:MAX_ERRORS]
+        ]
         if len(problems) == 1:
             message = f"{name}, {shown[0]}"
         else:
@@ -41,12 +46,20 @@ def read(path: str, *, needed: Sequence[str], optional: Sequence[str] = (), opti
     name = "entrée" if path == "-" else path.rpartition("/")[2]
     rows = _rows(name, _decoded(name, bytes_of(option, path, MAX_BYTES)))
     if not rows:
-        raise SheetError(name, [(1, None, f"le fichier est vide ; accepté : un en-tête {','.join(needed)} puis une ligne par élément")])
+        raise SheetError(
+            name,
+            [(1, None, f"le fichier est vide ; accepté : un en-tête {','.join(needed)} puis une ligne par élément")],
+        )
     (first, header), *rest = rows
     header = [cell.strip() for cell in header]
     _check_header(name, first, header, needed, optional)
     wrong = [
-        (number, None, f"{len(cells)} colonnes, l'en-tête en annonce {len(header)}" + (" : la ligne est incomplète" if len(cells) < len(header) else ""))
+        (
+            number,
+            None,
+            f"{len(cells)} colonnes, l'en-tête en annonce {len(header)}"
+            + (" : la ligne est incomplète" if len(cells) < len(header) else ""),
+        )
         for number, cells in rest
         if len(cells) != len(header)
     ]
@@ -60,10 +73,14 @@ def _decoded(name: str, body: bytes) -> str:
         words = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = body[: error.start].count(b"\n") + 1
-        raise SheetError(name, [(number, None, "le texte n'est pas en UTF-8 ; accepté : un fichier enregistré en « CSV UTF-8 »")]) from None
+        raise SheetError(
+            name, [(number, None, "le texte n'est pas en UTF-8 ; accepté : un fichier enregistré en « CSV UTF-8 »")]
+        ) from None
     if "\x00" in words:
         number = words[: words.index("\x00")].count("\n") + 1
-        raise SheetError(name, [(number, None, "caractère interdit U+0000 ; accepté : du texte UTF-8 sans caractère de contrôle")])
+        raise SheetError(
+            name, [(number, None, "caractère interdit U+0000 ; accepté : du texte UTF-8 sans caractère de contrôle")]
+        )
     if words.strip() and not words.endswith(("\n", "\r")):
         number = words.count("\n") + 1
         sentence = "le fichier s'arrête sans fin de ligne : il est peut-être coupé ; accepté : un fichier entier, fini par un retour à la ligne"
@@ -74,7 +91,9 @@ def _decoded(name: str, body: bytes) -> str:
 def _rows(name: str, words: str) -> list[tuple[int, list[str]]]:
     """(line where it begins, cells) of every line that is not empty."""
     head = words.partition("\n")[0]
-    reader = csv.reader(io.StringIO(words, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True)
+    reader = csv.reader(
+        io.StringIO(words, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True
+    )
     rows: list[tuple[int, list[str]]] = []
     begins = 1
     try:
@@ -84,19 +103,29 @@ def _rows(name: str, words: str) -> list[tuple[int, list[str]]]:
             begins = reader.line_num + 1
     except csv.Error as error:
         unclosed = "unexpected end of data" in str(error)
-        sentence = "un guillemet ouvert n'est jamais refermé : le fichier est peut-être coupé" if unclosed else f"CSV illisible ({error})"
+        sentence = (
+            "un guillemet ouvert n'est jamais refermé : le fichier est peut-être coupé"
+            if unclosed
+            else f"CSV illisible ({error})"
+        )
         raise SheetError(name, [(begins, None, sentence)]) from None
     return rows
 
 
-def _check_header(name: str, number: int, header: Sequence[str], needed: Sequence[str], optional: Sequence[str]) -> None:
+def _check_header(
+    name: str, number: int, header: Sequence[str], needed: Sequence[str], optional: Sequence[str]
+) -> None:
     known = (*needed, *optional)
     problems: list[tuple[int, str | None, str]] = [
         (number, column, "colonne obligatoire et absente de l'en-tête") for column in needed if column not in header
     ]
     problems += [
-        (number, column or "(sans nom)", f"colonne inconnue ; accepté : {', '.join(known)}") for column in header if column not in known
+        (number, column or "(sans nom)", f"colonne inconnue ; accepté : {', '.join(known)}")
+        for column in header
+        if column not in known
     ]
-    problems += [(number, column, "colonne donnée deux fois") for column in dict.fromkeys(header) if header.count(column) > 1]
+    problems += [
+        (number, column, "colonne donnée deux fois") for column in dict.fromkeys(header) if header.count(column) > 1
+    ]
     if problems:
         raise SheetError(name, problems)

@@ -45,11 +45,20 @@ def document(name: str) -> tuple[str, yamltext.Document]:
         return path.name, yamltext.read(path)
     except FileNotFoundError:
         near = difflib.get_close_matches(name, files(), n=3, cutoff=0.4) or list(files())
-        raise BadInput("file", f"fichier introuvable : « {name[:200]} »", field="définition", accepted=f"un fichier YAML, ou {', '.join(near)}") from None
+        raise BadInput(
+            "file",
+            f"fichier introuvable : « {name[:200]} »",
+            field="définition",
+            accepted=f"un fichier YAML, ou {', '.join(near)}",
+        ) from None
     except OSError as error:
-        raise BadInput("file", f"{path.name} : illisible ({error.strerror})", field="définition", accepted="un fichier YAML") from None
+        raise BadInput(
+            "file", f"{path.name} : illisible ({error.strerror})", field="définition", accepted="un fichier YAML"
+        ) from None
     except RecursionError:
-        raise BadInput("yaml", f"{path.name} : trop de niveaux imbriqués", field="définition", accepted="un fichier YAML ordinaire") from None
+        raise BadInput(
+            "yaml", f"{path.name} : trop de niveaux imbriqués", field="définition", accepted="un fichier YAML ordinaire"
+        ) from None
 
 
 def problems(read: yamltext.Document) -> list[dict[str, Any]]:
@@ -57,7 +66,9 @@ def problems(read: yamltext.Document) -> list[dict[str, Any]]:
     try:
         parse(read.data)
     except DefinitionError as error:
-        found = [{"line": read.line(place), "place": ".".join(place), "message": words} for place, words in error.problems]
+        found = [
+            {"line": read.line(place), "place": ".".join(place), "message": words} for place, words in error.problems
+        ]
         return sorted(found, key=lambda problem: int(str(problem["line"])))
     return []
 

@@ -20,15 +20,27 @@ FILE = "_file"
 
 def act(
     ref: Ref,
-    trigger: Annotated[str, typer.Argument(metavar="VERBE", help="Le déclencheur, tel que sa définition le nomme.", show_default=False)],
+    trigger: Annotated[
+        str, typer.Argument(metavar="VERBE", help="Le déclencheur, tel que sa définition le nomme.", show_default=False)
+    ],
     given: Annotated[
-        list[str] | None, typer.Option("--set", metavar="CHAMP=VALEUR", help="Un champ ; autant de fois qu'il y en a.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="CHAMP=VALEUR", help="Un champ ; autant de fois qu'il y en a.", show_default=False
+        ),
     ] = None,
     files: Annotated[
         list[str] | None,
-        typer.Option("--set-file", metavar="CHAMP=FICHIER", help="Un champ lu dans un fichier, ou - pour l'entrée.", show_default=False),
+        typer.Option(
+            "--set-file",
+            metavar="CHAMP=FICHIER",
+            help="Un champ lu dans un fichier, ou - pour l'entrée.",
+            show_default=False,
+        ),
     ] = None,
-    seen: Annotated[str | None, typer.Option("--seen", metavar="VERSION", help=words.FIELDS["seen"], show_default=False)] = None,
+    seen: Annotated[
+        str | None, typer.Option("--seen", metavar="VERSION", help=words.FIELDS["seen"], show_default=False)
+    ] = None,
     as_: As = None,
     key: Key = None,
     json: Json = False,
@@ -36,7 +48,14 @@ def act(
     """Demande n'importe quel déclencheur, pour un dossier de n'importe quelle définition."""
     values = pairs(given or [], "--set")
     read = {name: from_file("--set-file", path) for name, path in pairs(files or [], "--set-file").items()}
-    perform(ref, trigger, merged(("--set", values), ("--set-file", read), ("--seen", {"seen": seen} if seen else {})), as_=as_, key=key, json=json)
+    perform(
+        ref,
+        trigger,
+        merged(("--set", values), ("--set-file", read), ("--seen", {"seen": seen} if seen else {})),
+        as_=as_,
+        key=key,
+        json=json,
+    )
 
 
 def perform(ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, key: str | None, json: bool) -> None:
@@ -51,7 +70,10 @@ def perform(ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, ke
         say.document({**view.summary(after), **said})
         return
     label = words.event(after.definition, trigger)
-    say.line(f"Déjà fait sous cette clé : {label} (événement {result.seq})." if result.repeated else f"Fait : {label}.", style="green")
+    say.line(
+        f"Déjà fait sous cette clé : {label} (événement {result.seq})." if result.repeated else f"Fait : {label}.",
+        style="green",
+    )
     view.four_lines(after)
 
 
@@ -98,12 +120,29 @@ def _options(definition: Definition, trigger: Trigger, name: str) -> list[inspec
     needed = " Obligatoire." if name in trigger.needs else ""
     text = words.field_help(name, rule.of)
     if rule.type == "boolean":
-        return [_parameter(name, Annotated[bool, typer.Option(option, help=text, show_default=False)], default=False)]
+        return [
+            _parameter(
+                name, Annotated[bool, typer.Option(option, metavar="", help=text, show_default=False)], default=False
+            )
+        ]
     if rule.type == "text":
         text += f" De {rule.min or 1} à {rule.max} signes."
-    found = [_parameter(name, Annotated[str | None, typer.Option(option, metavar=_metavar(rule.type), help=text + needed, show_default=False)], None)]
+    found = [
+        _parameter(
+            name,
+            Annotated[
+                str | None, typer.Option(option, metavar=_metavar(rule.type), help=text + needed, show_default=False)
+            ],
+            None,
+        )
+    ]
     if rule.type == "text":
-        file = typer.Option(option + "-file", metavar="FICHIER", help=f"Le même, lu dans un fichier, ou - pour l'entrée ({option}).", show_default=False)
+        file = typer.Option(
+            option + "-file",
+            metavar="FICHIER",
+            help=f"Le même, lu dans un fichier, ou - pour l'entrée ({option}).",
+            show_default=False,
+        )
         found.append(_parameter(name + FILE, Annotated[str | None, file], None))
     return found
 
@@ -124,7 +163,9 @@ def _args(given: dict[str, Any]) -> dict[str, Any]:
         field = name.removesuffix(FILE)
         option = "--" + words.command(field)
         if field in args:
-            raise BadInput("twice", "donné deux fois", field=option, accepted=f"{option} ou {option}-file, pas les deux")
+            raise BadInput(
+                "twice", "donné deux fois", field=option, accepted=f"{option} ou {option}-file, pas les deux"
+            )
         args[field] = from_file(option + "-file", path)
     return args
 

@@ -131,7 +131,9 @@ def _then(loaded: Loaded, draft: Draft) -> str | None:
     """What the clock will do at the next due date that it acts on, if nobody does anything."""
     definition, dossier = loaded.compiled.definition, draft.dossier
     moves = sorted(
-        (instant, name) for instant, name, step in clocks.steps(definition, dossier) if step in (clocks.MOVE_STEP, clocks.DUE_STEP)
+        (instant, name)
+        for instant, name, step in clocks.steps(definition, dossier)
+        if step in (clocks.MOVE_STEP, clocks.DUE_STEP)
     )
     if not moves:
         if dossier.hold is None:
@@ -153,7 +155,9 @@ def _texts(session: Session, dossier: Dossier, events: Sequence[Recorded]) -> di
     """Every text of the dossier by its id; one that was erased says so."""
     keys = {uuid.UUID(value["text"]) for value in dossier.data.values() if isinstance(value, dict) and "text" in value}
     keys.update(key for event in events for key in journal.texts_of(event.command))
-    return {str(key): body if body is not None else "(texte effacé)" for key, body in texts.bodies(session, keys).items()}
+    return {
+        str(key): body if body is not None else "(texte effacé)" for key, body in texts.bodies(session, keys).items()
+    }
 
 
 def _names(session: Session, events: Sequence[Recorded], *, persons: bool) -> dict[str, dict[int, str]]:
@@ -165,7 +169,9 @@ def _names(session: Session, events: Sequence[Recorded], *, persons: bool) -> di
 
 
 def _named(session: Session, statement: str, ids: Iterable[int | None]) -> dict[int, str]:
-    return {row[0]: row[1] for row in session.execute(text(statement), {"ids": [key for key in ids if key is not None]})}
+    return {
+        row[0]: row[1] for row in session.execute(text(statement), {"ids": [key for key in ids if key is not None]})
+    }
 
 
 def written(view: View, value: Any, name: str) -> str | None:
@@ -198,7 +204,14 @@ def asking(view: View) -> Recorded | None:
     """The event that opened the hold that is open."""
     if view.dossier.hold is None:
         return None
-    return next((event for event in reversed(view.events) if "holds" in event.effect and "answer_by" in event.command.get("args", {})), None)
+    return next(
+        (
+            event
+            for event in reversed(view.events)
+            if "holds" in event.effect and "answer_by" in event.command.get("args", {})
+        ),
+        None,
+    )
 
 
 def _asked_by(view: View) -> str:
@@ -214,7 +227,13 @@ def _unit(view: View) -> str:
     rung = words.rung(view.definition, view.dossier.rung)
     if rung:
         parts.append(f"échelon « {rung} »")
-    parts.append(f"suivi par {view.unit.person}" if view.unit.person else "pas encore attribué" if view.dossier.assignee is None else "attribué")
+    parts.append(
+        f"suivi par {view.unit.person}"
+        if view.unit.person
+        else "pas encore attribué"
+        if view.dossier.assignee is None
+        else "attribué"
+    )
     if view.unit.telephone:
         parts.append(f"tél. {view.unit.telephone}")
     since = next((event.effective for event in reversed(view.events) if "unit" in event.effect), None)
@@ -265,7 +284,9 @@ def four_lines(view: View) -> None:
     if side:
         say.fact("De votre côté", side)
     if view.stuck:
-        say.fact("Attention", "l'horloge n'a pas pu traiter ce dossier, il est mis de côté (coupe-file health)", style="red")
+        say.fact(
+            "Attention", "l'horloge n'a pas pu traiter ce dossier, il est mis de côté (coupe-file health)", style="red"
+        )
 
 
 def summary(view: View) -> dict[str, Any]:
@@ -281,13 +302,22 @@ def summary(view: View) -> dict[str, Any]:
         "phase": dossier.phase,
         "version": dossier.version,
         "seq": dossier.seq,
-        "unit": {"code": view.unit.code, "name": view.unit.name, "telephone": view.unit.telephone, "zone": view.unit.zone} if view.unit else None,
+        "unit": {
+            "code": view.unit.code,
+            "name": view.unit.name,
+            "telephone": view.unit.telephone,
+            "zone": view.unit.zone,
+        }
+        if view.unit
+        else None,
         "person": view.unit.person if view.unit else None,
         "rung": dossier.rung,
         "rung_label": words.rung(view.definition, dossier.rung) or None,
         "ball": "nobody" if dossier.closed_at else "holder" if dossier.hold else "unit",
         "due_at": dossier.due_at,
-        "due_clock": next(iter(sorted((c.due, n) for n, c in dossier.clocks.items() if c.end is None)), (None, None))[1],
+        "due_clock": next(iter(sorted((c.due, n) for n, c in dossier.clocks.items() if c.end is None)), (None, None))[
+            1
+        ],
         "wake_at": dossier.wake_at,
         "closed_at": dossier.closed_at,
         "outcome": dossier.outcome,

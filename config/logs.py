@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 # What a column is for, and the names it goes by in exported logs.
 ROLES: dict[str, tuple[str, ...]] = {
@@ -49,10 +50,10 @@ def rows(path: Path, columns: Mapping[str, str], *, progress: Callable[[int], No
         raise LogError(message) from None
 
 
-def _text(raw: object, name: str, progress: Callable[[int], None]) -> Iterator[str]:
+def _text(raw: IO[bytes], name: str, progress: Callable[[int], None]) -> Iterator[str]:
     """The physical lines of a file, strictly UTF-8 and without NUL."""
     read = 0
-    for number, line in enumerate(raw, 1):  # type: ignore[arg-type, var-annotated]  (a binary file)
+    for number, line in enumerate(raw, 1):
         read += len(line)
         if len(line) > _READ_BYTES:
             message = f"{name}, ligne {number} : {len(line)} octets ; accepté : {_READ_BYTES} au plus"
@@ -60,7 +61,9 @@ def _text(raw: object, name: str, progress: Callable[[int], None]) -> Iterator[s
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            message = f"{name}, ligne {number} : octet 0x{line[error.start]:02X} illisible ; accepté : du texte en UTF-8"
+            message = (
+                f"{name}, ligne {number} : octet 0x{line[error.start]:02X} illisible ; accepté : du texte en UTF-8"
+            )
             raise LogError(message) from None
         if "\0" in text:
             message = f"{name}, ligne {number} : caractère NUL ; accepté : du texte sans caractère de contrôle"

@@ -1,0 +1,1 @@
+"""Alembic: what the database went through, in order."""

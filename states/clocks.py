@@ -50,7 +50,7 @@ def paused(dossier: Dossier, name: str) -> bool:
     return hold is not None and pauses(hold, name)
 
 
-def reminder_at(reminder: Reminder, rule: ClockRule, name: str, clock: Clock, holds: Sequence[Hold]) -> datetime:
+def reminder_at(reminder: Reminder, name: str, clock: Clock, holds: Sequence[Hold]) -> datetime:
     """The instant of a reminder: a share of the time that counts, or before the due date, or after the start."""
     if reminder.before is not None:
         return clock.due - reminder.before.delta
@@ -92,7 +92,7 @@ def steps(definition: Definition, dossier: Dossier) -> Iterator[tuple[datetime, 
             yield clock.due, name, DUE_STEP
             for reminder in rule.reminders:
                 if reminder.id not in done:
-                    yield reminder_at(reminder, rule, name, clock, dossier.holds), name, reminder.id
+                    yield reminder_at(reminder, name, clock, dossier.holds), name, reminder.id
         if rule.due.fire is not None and MOVE_STEP not in done:
             yield move_at(rule, name, clock, dossier.holds), name, MOVE_STEP
 

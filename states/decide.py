@@ -197,7 +197,15 @@ def _fire(draft: Draft, compiled: Compiled, name: str, *, waiting: list[str]) ->
             continue
         command = {"trigger": trigger, "args": dict(draft.args), "clock": name, "cycle": clock.n}
         try:
-            _move(draft, compiled, trigger, command, fired=_key(name, clock, clocks.MOVE_STEP), by_clock=name, waiting=waiting)
+            _move(
+                draft,
+                compiled,
+                trigger,
+                command,
+                fired=_key(name, clock, clocks.MOVE_STEP),
+                by_clock=name,
+                waiting=waiting,
+            )
         except Refused as error:
             refusal = refusal or error
         else:

@@ -77,7 +77,9 @@ Words = Annotated[str, BeforeValidator(_readable)]
 
 
 def _date(value: Any) -> Any:
-    if not isinstance(value, date) and not (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)):
+    if not isinstance(value, date) and not (
+        isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)
+    ):
         message = "une date AAAA-MM-JJ est attendue"
         raise ValueError(message)
     return value
@@ -154,7 +156,20 @@ class State(_Model):
 class FieldRule(_Model):
     """What a trigger may be asked to carry; the bounds are those of the form."""
 
-    type: Literal["text", "choice", "unit", "person", "instant", "date", "integer", "boolean", "version", "code", "commune", "topic"]
+    type: Literal[
+        "text",
+        "choice",
+        "unit",
+        "person",
+        "instant",
+        "date",
+        "integer",
+        "boolean",
+        "version",
+        "code",
+        "commune",
+        "topic",
+    ]
     min: int | None = None
     max: int | None = None
     of: tuple[str, ...] = ()
@@ -297,7 +312,9 @@ class Definition(_Model):
         found: dict[str, None] = {}
         for word in trigger.source:
             if word in ("open", "closed"):
-                found.update((name, None) for name, state in self.states.items() if state.terminal is (word == "closed"))
+                found.update(
+                    (name, None) for name, state in self.states.items() if state.terminal is (word == "closed")
+                )
             else:
                 found[word] = None
         return tuple(found)
@@ -379,7 +396,9 @@ def _french(problem: Any, data: Any) -> tuple[tuple[str, ...], str]:
             inside = inside[int(part)]
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "literal_error":
-        sentence = f"« {shown(problem['input'])} » n'est pas accepté ; accepté : {context['expected'].replace(' or ', ' ou ')}"
+        sentence = (
+            f"« {shown(problem['input'])} » n'est pas accepté ; accepté : {context['expected'].replace(' or ', ' ou ')}"
+        )
     elif kind == "value_error":
         sentence = str(context["error"])
     elif kind == "extra_forbidden":
@@ -450,7 +469,10 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*place, "from"), f"aucun état ; accepté : open, closed, {', '.join(definition.states)}"
         for state in definition.sources(trigger):
             if state not in definition.states:
-                yield (*place, "from"), f"« {state} » n'est pas un état ; accepté : open, closed, {', '.join(definition.states)}"
+                yield (
+                    (*place, "from"),
+                    f"« {state} » n'est pas un état ; accepté : open, closed, {', '.join(definition.states)}",
+                )
             if (trigger.name, state) in seen:
                 yield (*place, "from"), f"« {trigger.name} » est déclaré deux fois depuis « {state} »"
             seen.add((trigger.name, state))
@@ -467,7 +489,10 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
                 yield (*place, "needs"), f"le garde {guard} lit le champ {field}, qui n'est pas exigé"
         outcomes = definition.fields["outcome"].of if "outcome" in definition.fields else ()
         if "outcome" in trigger.sets and trigger.sets["outcome"] not in outcomes:
-            yield (*place, "sets"), f"« {trigger.sets['outcome']} » n'est pas une issue ; accepté : {', '.join(outcomes)}"
+            yield (
+                (*place, "sets"),
+                f"« {trigger.sets['outcome']} » n'est pas une issue ; accepté : {', '.join(outcomes)}",
+            )
         if "climb" in trigger.effects and "rung_above_open" not in trigger.guards:
             yield (*place, "guards"), "climb demande le garde rung_above_open"
         if "open_hold" in trigger.effects and not {"motive", "answer_by"} <= set(trigger.needs):
@@ -495,11 +520,15 @@ def _hold_ends(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
     """A hold that nobody ends is ended by the clock, in whatever state the dossier then is."""
     opens = any("open_hold" in trigger.effects for trigger in definition.triggers)
     if opens and not definition.hold_end():
-        sentence = "une suspension doit pouvoir finir seule : un déclencheur close_hold, from: open, to: '=', by: [system]"
+        sentence = (
+            "une suspension doit pouvoir finir seule : un déclencheur close_hold, from: open, to: '=', by: [system]"
+        )
         yield ("triggers",), sentence
 
 
-def _asked(definition: Definition, place: tuple[str, ...], by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _asked(
+    definition: Definition, place: tuple[str, ...], by: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], str]]:
     if not by:
         yield place, "personne ne peut le demander : au moins un rôle est attendu"
     for role in by:
@@ -529,7 +558,10 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         for part, when in (("start", clock.start.when), ("stop", clock.stop.when)):
             for word in when:
                 if word not in names:
-                    yield (*place, part, "when"), f"« {word} » n'est pas un déclencheur ; accepté : {', '.join(sorted(names))}"
+                    yield (
+                        (*place, part, "when"),
+                        f"« {word} » n'est pas un déclencheur ; accepté : {', '.join(sorted(names))}",
+                    )
         for motive in clock.hold:
             if motive != "default" and motive not in motives:
                 yield (*place, "hold", motive), f"motif inconnu ; accepté : default, {', '.join(motives)}"
@@ -542,7 +574,10 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             if "reason" in asked and clock.due.reason is None:
                 yield (*place, "due"), f"« {fired} » demande reason : l'horloge doit en donner une"
             if asked - {"reason"}:
-                yield (*place, "due"), f"« {fired} » demande {', '.join(sorted(asked - {'reason'}))}, que l'horloge ne peut pas donner"
+                yield (
+                    (*place, "due"),
+                    f"« {fired} » demande {', '.join(sorted(asked - {'reason'}))}, que l'horloge ne peut pas donner",
+                )
         yield from _reminders(place, clock)
         if clock.due.otherwise and not clock.due.fire:
             yield (*place, "due", "else"), "« else » demande « fire »"
@@ -569,7 +604,10 @@ def _stops(definition: Definition, name: str, clock: ClockRule) -> Iterator[tupl
         if ends and trigger.name not in clock.stop.when:
             yield ("clocks", name, "stop", "when"), f"« {trigger.name} » clôt le dossier et n'arrête pas cette horloge"
         if ends and trigger.name in clock.start.when:
-            yield ("clocks", name, "start", "when"), f"« {trigger.name} » clôt le dossier : aucune horloge ne part alors"
+            yield (
+                ("clocks", name, "start", "when"),
+                f"« {trigger.name} » clôt le dossier : aucune horloge ne part alors",
+            )
 
 
 def _from(definition: Definition, name: str | None) -> set[str]:
@@ -588,13 +626,19 @@ def _ladder(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         if fire not in climbing:
             continue
         if end is None:
-            yield ("clocks", name, "due", "else"), "l'échelle a une fin : « else » dit ce que fait l'horloge au dernier échelon"
+            yield (
+                ("clocks", name, "due", "else"),
+                "l'échelle a une fin : « else » dit ce que fait l'horloge au dernier échelon",
+            )
             continue
         if end not in clock.stop.when or end in clock.start.when:
             yield ("clocks", name, "stop", "when"), f"« {end} » n'arrête pas cette horloge : elle sonnerait sans fin"
         missing = _from(definition, fire) - _from(definition, end)
         if missing:
-            yield ("clocks", name, "due", "else"), f"« {end} » n'est pas possible dans l'état {', '.join(sorted(missing))}"
+            yield (
+                ("clocks", name, "due", "else"),
+                f"« {end} » n'est pas possible dans l'état {', '.join(sorted(missing))}",
+            )
     if len({rung.rung for rung in definition.ladder}) != len(definition.ladder):
         yield ("ladder",), "deux échelons portent le même nom"
     for index, rung in enumerate(definition.ladder):

@@ -19,13 +19,17 @@ def check(definition: Definition, asked: Trigger | Submission, args: Mapping[str
     known = (*asked.needs, *asked.optional)
     for name in args:
         if name not in known:
-            raise BadInput("unknown_field", "champ inconnu ici", field=shown(name), accepted=", ".join(known) or "aucun champ")
+            raise BadInput(
+                "unknown_field", "champ inconnu ici", field=shown(name), accepted=", ".join(known) or "aucun champ"
+            )
     values: dict[str, Any] = {}
     for name in known:
         given = args.get(name)
         if given is None or (isinstance(given, str) and not given.strip()):
             if name in asked.needs:
-                raise BadInput("missing", "obligatoire et absent", field=name, accepted=_expected(definition.fields[name]))
+                raise BadInput(
+                    "missing", "obligatoire et absent", field=name, accepted=_expected(definition.fields[name])
+                )
             continue
         values[name] = _READ[definition.fields[name].type](name, definition.fields[name], given)
     return values
@@ -133,7 +137,9 @@ def instant(name: str, given: Any) -> datetime:
         sentence = f"« {shown(given)} » n'est pas un instant"
         raise BadInput("instant", sentence, field=name, accepted=_EXPECTED["instant"]) from None
     if value.tzinfo is None:
-        raise BadInput("zone", f"« {shown(str(given))} » est sans fuseau horaire", field=name, accepted=_EXPECTED["instant"])
+        raise BadInput(
+            "zone", f"« {shown(str(given))} » est sans fuseau horaire", field=name, accepted=_EXPECTED["instant"]
+        )
     if not FIRST_YEAR < value.year < LAST_YEAR:
         sentence = f"« {shown(str(given))} » est hors du calendrier"
         raise BadInput("instant", sentence, field=name, accepted=f"entre {FIRST_YEAR + 1} et {LAST_YEAR - 1}")
@@ -151,9 +157,7 @@ def _date(name: str, rule: FieldRule, given: Any) -> str:
     if type(given) is date:
         return given.isoformat()
     try:
-        if not isinstance(given, str) or not _DAY.fullmatch(given):
-            raise ValueError(given)
-        return date.fromisoformat(given).isoformat()
+        return date.fromisoformat(given if isinstance(given, str) and _DAY.fullmatch(given) else "").isoformat()
     except ValueError:
         sentence = f"« {shown(given)} » n'est pas une date"
         raise BadInput("date", sentence, field=name, accepted=_expected(rule)) from None

@@ -29,7 +29,9 @@ class Compiled:
         }
         self.names = tuple(dict.fromkeys(trigger.name for trigger in definition.triggers))
         self.hold_end = definition.hold_end()
-        self.clock_starts = _by_word((word, name) for name, rule in definition.clocks.items() for word in rule.start.when)
+        self.clock_starts = _by_word(
+            (word, name) for name, rule in definition.clocks.items() for word in rule.start.when
+        )
         self.clock_stops = _by_word((word, name) for name, rule in definition.clocks.items() for word in rule.stop.when)
         self.machine = Machine(
             model=None,

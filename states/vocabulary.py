@@ -27,7 +27,9 @@ def rung_above(draft: Draft) -> tuple[Rung | None, list[int]]:
         if rung.index <= current or rung.index >= len(rules):
             continue
         rule = rules[rung.index]
-        if (draft.actor.role == SYSTEM.role and not rule.auto) or (rule.only_by and draft.actor.role not in rule.only_by):
+        if (draft.actor.role == SYSTEM.role and not rule.auto) or (
+            rule.only_by and draft.actor.role not in rule.only_by
+        ):
             continue
         if rung.unit is None or not rung.staffed:
             vacant.append(rung.index)
@@ -92,7 +94,10 @@ def _unit_competent_or_forced(draft: Draft) -> Refusal:
         if only and draft.actor.role not in only:
             return "rung_reserved", f"cet échelon n'est saisi que par : {', '.join(only)}"
     if rung is None and not draft.args.get("forced"):
-        return "not_competent", "cette administration n'est pas compétente pour ce sujet en ce lieu (forced pour passer outre)"
+        return (
+            "not_competent",
+            "cette administration n'est pas compétente pour ce sujet en ce lieu (forced pour passer outre)",
+        )
     return None
 
 
@@ -107,7 +112,10 @@ def _within_reopen_window(draft: Draft) -> Refusal:
     window = draft.definition.reopen_window.delta
     closed = draft.dossier.closed_at
     if closed is not None and draft.at > closed + window:
-        return "too_late", f"le délai de réouverture ({window.days} jours) est passé : un nouveau dossier peut être déposé"
+        return (
+            "too_late",
+            f"le délai de réouverture ({window.days} jours) est passé : un nouveau dossier peut être déposé",
+        )
     return None
 
 
@@ -157,7 +165,8 @@ def _open_hold(draft: Draft) -> None:
     motive, until = draft.args["motive"], datetime.fromisoformat(draft.args["answer_by"])
     # Every clock of the definition, those that start during the hold included.
     touches = {
-        name: rule.hold.get(motive, rule.hold.get("default", "ignore")) for name, rule in draft.definition.clocks.items()
+        name: rule.hold.get(motive, rule.hold.get("default", "ignore"))
+        for name, rule in draft.definition.clocks.items()
     }
     draft.put("holds", (*draft.dossier.holds, Hold(motive, draft.effective, until, touches)))
     draft.rate_clocks()
@@ -196,4 +205,3 @@ EFFECTS: dict[str, Callable[[Draft], None]] = {
     "place_on_rung": _place_on_rung,
     "release_rung_clocks": _release_rung_clocks,
 }
-

@@ -15,7 +15,7 @@ from workflow import letters, outbox
 
 log = logging.getLogger(__name__)
 
-BATCH = 20   # far less than a lease holds
+BATCH = 20  # far less than a lease holds
 
 
 def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int = BATCH) -> int:

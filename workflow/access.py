@@ -35,7 +35,8 @@ _HOLDER = "exists (select from parties p where p.dossier_id = d.id and p.person_
 
 def scope(actor: Actor) -> Scope:
     """The dossiers that an actor may see and act on: the clock and managers all of them, a unit those it was ever
-    given (a unit that was solicited keeps the right to act), a holder their own, anyone else none."""
+    given (a unit that was solicited keeps the right to act), a holder their own, anyone else none.
+    """
     if actor.role in SEES_ALL:
         return _ALL
     if actor.role == "holder":
@@ -48,7 +49,7 @@ def scope(actor: Actor) -> Scope:
 _ACTOR = """
 select p.id as person_id, m.unit_id, m.role, u.code
 from persons p
-left join memberships m on m.person_id = p.id 
+left join memberships m on m.person_id = p.id
     and (m.valid_from is null or m.valid_from <= :at) and (m.valid_to is null or :at < m.valid_to)
 left join units u on u.id = m.unit_id
 where p.login = :login order by m.id
@@ -68,7 +69,9 @@ def actor(session: Session, name: str, at: datetime) -> Actor:
         raise BadInput("actor", "caractère interdit", field="as", accepted="login, login:role ou login@unité:role")
     rows = session.execute(text(_ACTOR), {"login": login, "at": at}).all()
     if not rows:
-        raise BadInput("actor", f"personne inconnue : « {login} »", field="as", accepted="le login d'une personne de l'annuaire")
+        raise BadInput(
+            "actor", f"personne inconnue : « {login} »", field="as", accepted="le login d'une personne de l'annuaire"
+        )
     seats = [row for row in rows if row.role and role in ("", row.role) and unit in ("", row.code or "")]
     if not seats:
         raise BadInput("actor", f"« {name} » n'occupe aucun siège à cette date", field="as", accepted=_seats(rows))

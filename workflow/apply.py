@@ -160,9 +160,22 @@ def _chain(change: Change, events: list[tuple[Any, ...]]) -> bytes:
         )  # fmt: skip
         events.append(
             (
-                change.dossier_id, seq, event.at, event.effective, event.kind, event.actor.person, event.actor.unit,
-                event.actor.role, definition.id, SHAPE, parts[0].decode(), parts[1].decode(), parts[2].decode(),
-                event.fired, event.idem, head,
-            )  # fmt: skip
+                change.dossier_id,
+                seq,
+                event.at,
+                event.effective,
+                event.kind,
+                event.actor.person,
+                event.actor.unit,
+                event.actor.role,
+                definition.id,
+                SHAPE,
+                parts[0].decode(),
+                parts[1].decode(),
+                parts[2].decode(),
+                event.fired,
+                event.idem,
+                head,
+            )
         )
     return head

@@ -38,14 +38,17 @@ def freeze(session: Session, at: datetime | None = None) -> None:
         sentence = f"le temps ne recule pas : il est {current.isoformat()}"
         raise BadInput("time", sentence, field="at", accepted="un instant à venir")
     session.execute(
-        text("update business_clock set anchor = :at, set_at = clock_timestamp(), running = false"), {"at": at or current}
+        text("update business_clock set anchor = :at, set_at = clock_timestamp(), running = false"),
+        {"at": at or current},
     )
 
 
 def run(session: Session, *, rate: float = 1.0) -> None:
     """Let business time run from where it stands, `rate` seconds of it for each real second."""
     session.execute(
-        text("update business_clock set anchor = business_now(), set_at = clock_timestamp(), rate = :rate, running = true"),
+        text(
+            "update business_clock set anchor = business_now(), set_at = clock_timestamp(), rate = :rate, running = true"
+        ),
         {"rate": rate},
     )
 
@@ -56,7 +59,8 @@ def start_at(session: Session, at: datetime) -> None:
     if used:
         raise BadInput("time", "cette base contient déjà des dossiers", field="at", accepted="une base neuve")
     session.execute(
-        text("update business_clock set anchor = :at, set_at = clock_timestamp(), rate = 1, running = false"), {"at": at}
+        text("update business_clock set anchor = :at, set_at = clock_timestamp(), rate = 1, running = false"),
+        {"at": at},
     )
 
 

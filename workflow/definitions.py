@@ -115,7 +115,9 @@ def for_submission(session: Session, name: str, on: datetime) -> Loaded:
 
 def known(session: Session) -> list[int]:
     """The keys of the definitions that this program can read and that are not suspended: what a worker may claim."""
-    keys: Sequence[int] = session.execute(select(DefinitionRow.id).where(DefinitionRow.state != "suspended")).scalars().all()
+    keys: Sequence[int] = (
+        session.execute(select(DefinitionRow.id).where(DefinitionRow.state != "suspended")).scalars().all()
+    )
     readable = []
     for key in keys:
         try:

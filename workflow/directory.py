@@ -1,5 +1,6 @@
 """The directory: administrations, people, who stands on which rung for a topic at a place. Read once by a process
-for each revision, so that a decision costs no look-up of its own."""
+for each revision, so that a decision costs no look-up of its own.
+"""
 
 from __future__ import annotations
 
@@ -129,4 +130,6 @@ def _found(session: Session, name: str, given: str, column: Any, wanted: Any, se
     codes = [code for code in session.execute(select(column).distinct()).scalars() if code != ANYWHERE]
     near = difflib.get_close_matches(given, codes, n=3, cutoff=0.4) or sorted(codes)[:5]
     shown = given[:60].replace("\x00", "\\0")
-    raise BadInput("unknown", f"{sentence} : « {shown} »", field=name, accepted=", ".join(near) or "rien : l'annuaire est vide")
+    raise BadInput(
+        "unknown", f"{sentence} : « {shown} »", field=name, accepted=", ".join(near) or "rien : l'annuaire est vide"
+    )

@@ -65,7 +65,12 @@ def check(sheets: Mapping[str, Lines], known: Mapping[str, frozenset[str]] | Non
         "unit": _keys(sheets, "units", "code") | found.get("unit", frozenset()),
         "login": _keys(sheets, "people", "login") | found.get("login", frozenset()),
     }
-    problems = [problem for name, lines in sheets.items() for line, cells in lines for problem in _line(name, line, cells, codes)]
+    problems = [
+        problem
+        for name, lines in sheets.items()
+        for line, cells in lines
+        for problem in _line(name, line, cells, codes)
+    ]
     return sorted([*problems, *_twice(sheets)], key=lambda problem: (problem.sheet, problem.line))
 
 
@@ -88,7 +93,9 @@ def _twice(sheets: Mapping[str, Lines]) -> Iterator[Problem]:
         for line, cells in lines:
             key = tuple(cells.get(column, "") for column in _KEYS[name])
             if key in seen:
-                yield Problem(name, line, _KEYS[name][0], f"déjà donné en ligne {seen[key]} : {', '.join(filter(None, key))}")
+                yield Problem(
+                    name, line, _KEYS[name][0], f"déjà donné en ligne {seen[key]} : {', '.join(filter(None, key))}"
+                )
             seen.setdefault(key, line)
 
 
@@ -217,7 +224,13 @@ from unnest(cast(:topic as text[]), cast(:area as text[]), cast(:rung as smallin
     as g (topic, area, rung, unit) left join units u on u.code = g.unit
 on conflict (topic, area, rung) do update set unit_id = excluded.unit_id
 """
-_STATEMENTS = {"communes": _COMMUNES, "units": _UNITS, "people": _PEOPLE, "memberships": _SEATS, "competences": _COMPETENCES}
+_STATEMENTS = {
+    "communes": _COMMUNES,
+    "units": _UNITS,
+    "people": _PEOPLE,
+    "memberships": _SEATS,
+    "competences": _COMPETENCES,
+}
 _INSTANTS = ("valid_from", "valid_to")
 
 
@@ -235,7 +248,10 @@ def write(session: Session, sheets: Mapping[str, Lines]) -> dict[str, int]:
         lines = sheets.get(sheet.name, ())
         if not lines:
             continue
-        columns = {column: [_value(column, cells.get(column, "")) for _, cells in lines] for column in (*sheet.needed, *sheet.optional)}
+        columns = {
+            column: [_value(column, cells.get(column, "")) for _, cells in lines]
+            for column in (*sheet.needed, *sheet.optional)
+        }
         session.execute(text(_STATEMENTS[sheet.name]), columns)
     return {sheet.name: len(sheets[sheet.name]) for sheet in SHEETS if sheet.name in sheets}
 

@@ -27,7 +27,7 @@ from workflow.journal import GENESIS
 from workflow.models import DossierRow, Party
 
 MAX_KEY = 200
-BULK = 50   # from this many dossiers in one call, their events wait behind people's
+BULK = 50  # from this many dossiers in one call, their events wait behind people's
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,9 @@ def submit(session: Session, submissions: Sequence[Submission], *, actor: Actor)
     except UniqueViolation as error:
         if error.diag.constraint_name != "uq_dossiers_submit_key":
             raise
-        return submit(session, submissions, actor=actor)  # sent twice in this very moment: the other one's is the dossier
+        return submit(
+            session, submissions, actor=actor
+        )  # sent twice in this very moment: the other one's is the dossier
     given = iter(opened)
     return [
         known[submission.key] if submission.key is not None and submission.key in known else next(given)
@@ -110,13 +112,17 @@ def submit(session: Session, submissions: Sequence[Submission], *, actor: Actor)
 def _check_keys(keys: Any) -> None:
     for key in keys:
         if key is not None and (not 0 < len(key) <= MAX_KEY or not key.isprintable()):
-            raise BadInput("key", "clé d'idempotence illisible", field="key", accepted=f"1 à {MAX_KEY} signes imprimables")
+            raise BadInput(
+                "key", "clé d'idempotence illisible", field="key", accepted=f"1 à {MAX_KEY} signes imprimables"
+            )
 
 
 def _by_key(session: Session, submissions: Sequence[Submission]) -> dict[str, Submitted]:
     keys = [submission.key for submission in submissions if submission.key is not None]
     if len(set(keys)) != len(keys):
-        raise BadInput("key", "la même clé est donnée deux fois dans un seul envoi", field="key", accepted="une clé par dossier")
+        raise BadInput(
+            "key", "la même clé est donnée deux fois dans un seul envoi", field="key", accepted="une clé par dossier"
+        )
     if not keys:
         return {}
     rows = session.execute(
@@ -296,7 +302,7 @@ def _decide(
     aside: list[texts.Kept] = []
     asked = DUE
     if request.trigger is not None:
-        args = _checked(session, loaded, row.dossier, request, actor)
+        args = _checked(session, loaded, row.dossier, request)
         args, aside = texts.set_aside(loaded.compiled.definition, row.id, args)
         asked = Act(request.trigger, actor, args, request.idem)
     last = row.dossier.at
@@ -305,12 +311,14 @@ def _decide(
     return Change(row.id, row.head, loaded, decision), aside
 
 
-def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Request, actor: Actor) -> Json:
+def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Request) -> Json:
     compiled, name = loaded.compiled, request.trigger or ""
     rule = compiled.triggers.get((name, dossier.state))
     if rule is None:
         if name not in compiled.names:
-            raise BadInput("trigger", f"« {name[:60]} » n'existe pas ici", field="trigger", accepted=", ".join(compiled.names))
+            raise BadInput(
+                "trigger", f"« {name[:60]} » n'existe pas ici", field="trigger", accepted=", ".join(compiled.names)
+            )
         rule = next(trigger for trigger in compiled.definition.triggers if trigger.name == name)
     given = directory.resolve(session, compiled.definition, dict(request.args)) if request.args else {}
     return fields.check(compiled.definition, rule, given)
@@ -332,5 +340,3 @@ def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, 
         sentence = f"cette clé a déjà servi à une autre demande ({kind})"
         return Result(row.id, error=BadInput("idem", sentence, field="idem", accepted="une clé nouvelle"))
     return Result(row.id, seq, row.dossier.state, row.dossier.version, (kind,), repeated=True)
-
-

@@ -19,10 +19,19 @@ _HAPPENED = {
     "assign": ("dossier attribué", "Le dossier vous est attribué."),
     "hold": ("une réponse vous est demandée", "L'administration a besoin d'une réponse de votre part."),
     "answer": ("le porteur a répondu", "Le porteur de projet a répondu à la demande."),
-    "end_hold": ("la demande au porteur est close", "La demande faite au porteur est close ; les délais courent de nouveau."),
+    "end_hold": (
+        "la demande au porteur est close",
+        "La demande faite au porteur est close ; les délais courent de nouveau.",
+    ),
     "transfer": ("dossier transmis", "Le dossier a été transmis à une autre administration."),
-    "escalate": ("un échelon supérieur est saisi", "Le dossier n'a pas abouti à l'échelon précédent : l'échelon suivant est saisi."),
-    "exhaust": ("échelle épuisée", "Tous les échelons ont été saisis. Le dossier reste ouvert ; aucun échelon n'est plus saisi d'office."),
+    "escalate": (
+        "un échelon supérieur est saisi",
+        "Le dossier n'a pas abouti à l'échelon précédent : l'échelon suivant est saisi.",
+    ),
+    "exhaust": (
+        "échelle épuisée",
+        "Tous les échelons ont été saisis. Le dossier reste ouvert ; aucun échelon n'est plus saisi d'office.",
+    ),
     "take_back": ("dossier repris", "Un échelon précédent a repris le dossier."),
     "resolve": ("dossier résolu", "Le dossier est résolu. La réponse motivée est à lire dans le dossier."),
     "withdraw": ("dossier retiré", "Le porteur de projet a retiré le dossier."),
@@ -51,7 +60,10 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
         return f"rappel, {clock.lower()} le {due}", f"« {clock} » est attendu au plus tard le {due}."
     if cause["kind"] == BREACH:
         due = date(datetime.fromisoformat(cause["due"]), zone)
-        return f"échéance du {due} dépassée", f"« {clock} », attendu le {due}, n'est pas arrivé. Ce message n'est envoyé qu'une fois."
+        return (
+            f"échéance du {due} dépassée",
+            f"« {clock} », attendu le {due}, n'est pas arrivé. Ce message n'est envoyé qu'une fois.",
+        )
     if cause["kind"] == REFUSE:
         return "l'horloge n'a pas pu agir", f"L'horloge voulait agir ({cause.get('trigger')}) : {cause['message']}"
     if cause["kind"] == IDLE:

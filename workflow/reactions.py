@@ -210,5 +210,8 @@ def _retry(make: sessionmaker[Session]) -> None:
                 continue
             _write(session, _rows(row.subscriber, event, told))
             session.execute(
-                text("delete from reaction_failures where dossier_id = :id and seq = :seq and subscriber = :subscriber"), key
+                text(
+                    "delete from reaction_failures where dossier_id = :id and seq = :seq and subscriber = :subscriber"
+                ),
+                key,
             )

@@ -32,7 +32,7 @@ IMPORTER = Actor(None, None, "importer")
 BATCH = 500
 CHUNK = 5000
 DEFINITION = "log"
-_SUBMIT, _EVENT, _CLOSE = 0, 1, 2   # the kinds of acts, in the order in which those of one instant are made
+_SUBMIT, _EVENT, _CLOSE = 0, 1, 2  # the kinds of acts, in the order in which those of one instant are made
 
 
 @dataclass(slots=True)
@@ -129,7 +129,9 @@ def stage(make: sessionmaker[Session], rows: Iterable[Row], *, strict: bool = Fa
         wrong = session.execute(text(_CONTRADICTION)).first()
         if wrong is not None:
             sentence = f"le cas « {wrong.case_key[:60]} » (ligne {wrong.line}) porte deux valeurs différentes"
-            raise BadInput("log", sentence, field=wrong.what, accepted="une seule valeur par cas, sur toutes ses lignes")
+            raise BadInput(
+                "log", sentence, field=wrong.what, accepted="une seule valeur par cas, sur toutes ses lignes"
+            )
         backwards = session.execute(text(_BACKWARDS)).all()
         if backwards and strict:
             line, case = backwards[0].line, backwards[0].case_key
@@ -137,7 +139,10 @@ def stage(make: sessionmaker[Session], rows: Iterable[Row], *, strict: bool = Fa
             raise BadInput("log", sentence, field="time", accepted="les événements d'un cas dans l'ordre du temps")
         for statement in _CASES.split(";")[:-1]:
             session.execute(text(statement))
-        return [f"ligne {row.line} : le temps recule à l'intérieur du cas « {row.case_key[:60]} » ; remis dans l'ordre" for row in backwards]
+        return [
+            f"ligne {row.line} : le temps recule à l'intérieur du cas « {row.case_key[:60]} » ; remis dans l'ordre"
+            for row in backwards
+        ]
 
 
 def derive(make: sessionmaker[Session]) -> None:
@@ -148,7 +153,8 @@ def derive(make: sessionmaker[Session]) -> None:
         timed = session.execute(text("select count(*) from log_cases where deadline is null")).scalar_one() == 0
         for activity, name in names.items():
             session.execute(
-                text("update log_events set trigger = :name where activity = :activity"), {"name": name, "activity": activity}
+                text("update log_events set trigger = :name where activity = :activity"),
+                {"name": name, "activity": activity},
             )
         definitions.add(session, _definition(names, timed=timed))
 
@@ -176,7 +182,9 @@ def _definition(names: Mapping[str, str], *, timed: bool) -> dict[str, Any]:
         "due": {"record": "late"},
     }
     by = ["importer"]
-    moves = [{"name": name, "label": label[:500], "from": "open", "to": name, "by": by} for label, name in names.items()]
+    moves = [
+        {"name": name, "label": label[:500], "from": "open", "to": name, "by": by} for label, name in names.items()
+    ]
     kept = [{"name": name, "from": "closed", "to": "=", "by": by} for name in names.values()]
     states: dict[str, Any] = {name: {"phase": "triaged", "label": label[:500]} for label, name in names.items()}
     return {
@@ -349,7 +357,9 @@ def _key(case: str) -> str:
 
 def _batches(make: sessionmaker[Session]) -> Iterator[list[Any]]:
     """The acts in their order, in batches in which no dossier comes twice."""
-    last, batch, inside = 0, [], set()
+    last = 0
+    batch: list[Any] = []
+    inside: set[str] = set()
     while True:
         with make() as session:
             chunk = session.execute(text(_READ), {"last": last, "chunk": CHUNK}).all()
@@ -383,7 +393,9 @@ def replay(
     """
     with make() as session:
         if session.execute(text("select exists (select from dossiers)")).scalar_one():
-            raise BadInput("database", "cette base contient déjà des dossiers", field="database", accepted="une base neuve")
+            raise BadInput(
+                "database", "cette base contient déjà des dossiers", field="database", accepted="une base neuve"
+            )
     remarks = stage(make, rows, strict=strict)
     derive(make)
     until, count = order(make, until, seed)

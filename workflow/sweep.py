@@ -29,10 +29,10 @@ from workflow.dossiers import COLUMNS, LOCK, NOW, Locked, locked
 log = logging.getLogger(__name__)
 
 BATCH = 1000
-ORPHAN_AFTER = timedelta(seconds=20)     # longer than any batch of ours that is alive
+ORPHAN_AFTER = timedelta(seconds=20)  # longer than any batch of ours that is alive
 RETRY_FIRST, RETRY_MOST = timedelta(minutes=1), timedelta(days=1)
 RETRIES_AT_ONCE = 10
-WIDELY = 20                              # so many failures in one batch, and half of its dossiers of one definition
+WIDELY = 20  # so many failures in one batch, and half of its dossiers of one definition
 LOW_WATER_SECONDS = 5.0
 # What the database says no to: the batch is halved. Anything else (a lost connection, a lock not had) is tried again whole.
 REFUSALS = (psycopg.IntegrityError, psycopg.DataError, psycopg.InternalError, psycopg.ProgrammingError, LostUpdate)

@@ -52,9 +52,7 @@ def keep(session: Session, kept: Sequence[Kept]) -> None:
     if not kept:
         return
     ids, dossiers, fields, salts, bodies = (list(column) for column in zip(*kept, strict=True))
-    session.execute(
-        text(_KEEP), {"ids": ids, "dossiers": dossiers, "fields": fields, "salts": salts, "bodies": bodies}
-    )
+    session.execute(text(_KEEP), {"ids": ids, "dossiers": dossiers, "fields": fields, "salts": salts, "bodies": bodies})
 
 
 def bodies(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str | None]:
@@ -99,5 +97,3 @@ def erase(session: Session, ids: Sequence[uuid.UUID]) -> int:
         .returning(TextRow.id)
     )
     return len(done.all())
-
-

@@ -19,7 +19,9 @@ with open(sys.argv[1], encoding="utf-8", newline="") as file:  # noqa: PTH123
 for case in cases.values():
     case["submit"] = min(case["start"], *case["times"])
     case["close"] = max(case["end"], case["submit"]) if case["end"] else None
-every = [t for case in cases.values() for t in case["times"]] + [case["close"] for case in cases.values() if case["close"]]
+every = [t for case in cases.values() for t in case["times"]] + [
+    case["close"] for case in cases.values() if case["close"]
+]
 until = read(sys.argv[2]) if len(sys.argv) > 2 else max(every)
 here = [case for case in cases.values() if case["submit"] <= until]
 closed = [case for case in here if case["close"] and case["close"] <= until]

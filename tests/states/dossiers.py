@@ -166,7 +166,9 @@ class Story:
             events += self.wake()
         return events
 
-    def hold(self, at: datetime, until: datetime, motive: str = "clarification", actor: Actor = REFERENT) -> list[Event]:
+    def hold(
+        self, at: datetime, until: datetime, motive: str = "clarification", actor: Actor = REFERENT
+    ) -> list[Event]:
         """Ask the holder for something until a term."""
         return self.act("hold", actor, at, motive=motive, answer_by=until.isoformat(), reason=TEXT)
 

@@ -99,7 +99,11 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     ),
     "an initial state that does not exist": (lambda d: d.update(initial="new"), ("initial",), "submitted, triaged"),
     "an initial state that is terminal": (lambda d: d.update(initial="resolved"), ("initial",), "terminal"),
-    "a trigger that nobody may ask": (lambda d: trigger(d, "resolve").update(by=[]), ("triggers", "9", "by"), "personne"),
+    "a trigger that nobody may ask": (
+        lambda d: trigger(d, "resolve").update(by=[]),
+        ("triggers", "9", "by"),
+        "personne",
+    ),
     "a trigger asked from nowhere": (lambda d: trigger(d, "assign").update({"from": []}), ("triggers", "1"), ""),
     "a submission that nobody may make": (lambda d: d["submission"].update(by=[]), ("submission", "by"), "personne"),
     "an unknown role": (
@@ -168,8 +172,16 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         ("triggers", "12", "from"),
         "deux fois",
     ),
-    "a reserved name of trigger": (lambda d: trigger(d, "reopen").update(name="submit"), ("triggers", "11", "name"), "réservé"),
-    "a reserved name of state": (lambda d: d["states"].update(open={"phase": "triaged"}), ("states", "open"), "réservés"),
+    "a reserved name of trigger": (
+        lambda d: trigger(d, "reopen").update(name="submit"),
+        ("triggers", "11", "name"),
+        "réservé",
+    ),
+    "a reserved name of state": (
+        lambda d: d["states"].update(open={"phase": "triaged"}),
+        ("states", "open"),
+        "réservés",
+    ),
     "a clock that nothing starts": (
         lambda d: d["clocks"]["rung"]["start"].update(when=[]),
         ("clocks", "rung", "start", "when"),
@@ -241,14 +253,26 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         "exhaust",
     ),
     "a climb without a ladder": (lambda d: d.update(ladder=[]), ("ladder",), "échelle"),
-    "a climb without its guard": (lambda d: trigger(d, "escalate").update(guards=[]), ("triggers", "6", "guards"), "climb"),
+    "a climb without its guard": (
+        lambda d: trigger(d, "escalate").update(guards=[]),
+        ("triggers", "6", "guards"),
+        "climb",
+    ),
     "a descent without its guard": (
         lambda d: trigger(d, "take_back").update(guards=[]),
         ("triggers", "8", "guards"),
         "descend",
     ),
-    "an assignment without its guard": (lambda d: trigger(d, "assign").update(guards=[]), ("triggers", "1", "guards"), "assign"),
-    "a hold without its guards": (lambda d: trigger(d, "hold").update(guards=[]), ("triggers", "2", "guards"), "open_hold"),
+    "an assignment without its guard": (
+        lambda d: trigger(d, "assign").update(guards=[]),
+        ("triggers", "1", "guards"),
+        "assign",
+    ),
+    "a hold without its guards": (
+        lambda d: trigger(d, "hold").update(guards=[]),
+        ("triggers", "2", "guards"),
+        "open_hold",
+    ),
     "a hold without a term": (
         lambda d: trigger(d, "hold").update(needs=["motive", "reason"]),
         ("triggers", "2", "needs"),
@@ -279,7 +303,11 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         ("triggers", "9"),
         "to_user",
     ),
-    "a placement without a unit": (lambda d: trigger(d, "triage").update(needs=[]), ("triggers", "0", "needs"), "to_unit"),
+    "a placement without a unit": (
+        lambda d: trigger(d, "triage").update(needs=[]),
+        ("triggers", "0", "needs"),
+        "to_unit",
+    ),
     "an outcome that is not one": (
         lambda d: trigger(d, "withdraw").update(sets={"outcome": "vanished"}),
         ("triggers", "10"),
@@ -316,7 +344,9 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         "",
     ),
     "a reminder after its clock is due": (
-        lambda d: d["clocks"]["triage"]["reminders"].append({"id": "x", "after": {"elapsed_days": "3"}, "to": ["unit"]}),
+        lambda d: d["clocks"]["triage"]["reminders"].append(
+            {"id": "x", "after": {"elapsed_days": "3"}, "to": ["unit"]}
+        ),
         ("clocks", "triage", "reminders", "2"),
         "",
     ),
@@ -374,7 +404,11 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "a schema of the future": (lambda d: d.update(schema="2"), ("schema",), "trop grand"),
     "a version that is not a number": (lambda d: d.update(version="one"), ("version",), "entier"),
     "a version that no database holds": (lambda d: d.update(version="9" * 30), ("version",), ""),
-    "an effective date that is not one": (lambda d: d["effective"].update({"from": "soon"}), ("effective", "from"), "AAAA-MM-JJ"),
+    "an effective date that is not one": (
+        lambda d: d["effective"].update({"from": "soon"}),
+        ("effective", "from"),
+        "AAAA-MM-JJ",
+    ),
     "an effective date in seconds": (
         lambda d: d["effective"].update({"from": "86400"}),
         ("effective", "from"),
@@ -500,7 +534,9 @@ def test_the_digest_is_stable_under_comments_key_order_and_spacing(path: Path):
     noisy = "# a comment\n\n" + path.read_text(encoding="utf-8").replace("{name:", "{  name:   ") + "\n# the end\n"
     assert parse(yamltext.parse(noisy).data).digest() == definition.digest()
     for width, flow in ((40, False), (1000, True)):
-        written = yaml.safe_dump(shuffled(yamltext.read(path).data), sort_keys=False, width=width, default_flow_style=flow)
+        written = yaml.safe_dump(
+            shuffled(yamltext.read(path).data), sort_keys=False, width=width, default_flow_style=flow
+        )
         assert parse(yamltext.parse(written).data).digest() == definition.digest()
 
 
@@ -552,7 +588,9 @@ def test_what_is_stored_of_a_definition_reads_back_as_the_same_definition(path: 
 
 
 def test_every_scalar_is_the_text_that_was_written():
-    text = "on: off\nno: yes\nat: 18:00\ncommune: 01004\noctal: 0o17\nfloat: 1.0\ndate: 2026-01-01\nnull: ~\nbig: 1_000\n"
+    text = (
+        "on: off\nno: yes\nat: 18:00\ncommune: 01004\noctal: 0o17\nfloat: 1.0\ndate: 2026-01-01\nnull: ~\nbig: 1_000\n"
+    )
     assert yamltext.parse(text).data == {
         "on": "off",
         "no": "yes",
@@ -608,7 +646,8 @@ def test_yaml_that_cannot_be_read_is_refused_with_its_line(text: str, line: int,
 
 def test_a_bomb_of_aliases_is_refused_before_it_grows():
     text = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
     with pytest.raises(yamltext.YamlError, match="alias"):
         yamltext.parse(text)

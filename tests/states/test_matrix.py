@@ -89,8 +89,8 @@ def ask(trigger: str, state: str, role: str):
 
 def test_the_table_names_every_state_trigger_and_role_of_the_definition():
     definition = COUPE_FILE.definition
-    assert STATES == list(definition.states)
-    assert TRIGGERS == [trigger.name for trigger in definition.triggers]
+    assert list(definition.states) == STATES
+    assert [trigger.name for trigger in definition.triggers] == TRIGGERS
     assert sorted(ACTORS) == sorted(definition.roles)
     assert sorted(ARGS) == sorted(TRIGGERS)
 
@@ -230,7 +230,9 @@ def test_a_unit_that_was_solicited_keeps_its_place_after_an_escalation():
 def test_an_assignee_is_let_go_when_the_dossier_goes_to_another_unit():
     dossier = asked("assign", "triaged")
     assert dossier.assignee == 2
-    after = decide(COUPE_FILE, dossier, Act("escalate", ACTORS["head"], ARGS["escalate"]), context=CONTEXT, at=NOW).after
+    after = decide(
+        COUPE_FILE, dossier, Act("escalate", ACTORS["head"], ARGS["escalate"]), context=CONTEXT, at=NOW
+    ).after
     assert after.assignee is None
 
 

@@ -204,7 +204,9 @@ def test_the_version_changes_when_and_only_when_a_material_part_does(machine: Co
 @given(st.data())
 def test_one_look_of_the_clock_makes_one_move_at_most(machine: Compiled, data: Any):
     for decision in play(machine, data.draw(CONTEXTS), data.draw(scripts(machine)))[1:]:
-        moves = [event for event in decision.events if (event.fired or "").endswith(":move") and event.kind != "clock.lapse"]
+        moves = [
+            event for event in decision.events if (event.fired or "").endswith(":move") and event.kind != "clock.lapse"
+        ]
         assert len(moves) <= 1
         rungs = [event for event in decision.events if "rung" in event.effect]
         assert len(rungs) <= 1

@@ -613,7 +613,9 @@ def closed() -> Story:
 def test_a_closed_dossier_has_no_clock_no_wake_and_no_due_date():
     story = closed()
     assert (story.dossier.wake_at, story.dossier.due_at, story.dossier.closed_at) == (None, None, START + DAY)
-    assert all(clock.end == START + DAY for clock in story.dossier.clocks.values() if clock.n == 1 and clock.end != START)
+    assert all(
+        clock.end == START + DAY for clock in story.dossier.clocks.values() if clock.n == 1 and clock.end != START
+    )
     assert story.due(START + 300 * DAY) == []
 
 

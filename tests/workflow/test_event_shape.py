@@ -92,7 +92,9 @@ def replayed(events, data):
         if event.fired is not None:
             continue
         facts, args = event.facts, event.command["args"]
-        rungs = (Rung(facts["rung"], facts["unit"], facts.get("staffed", True)),) if facts.get("rung") is not None else ()
+        rungs = (
+            (Rung(facts["rung"], facts["unit"], facts.get("staffed", True)),) if facts.get("rung") is not None else ()
+        )
         context = Context((*(Rung(n, None) for n in facts.get("vacant", ())), *rungs), NO_CONTEXT.members)
         if dossier is None:
             decision = decide_submit(compiled, event.actor, args=args, data=args, context=context, at=event.at)
@@ -118,7 +120,9 @@ def test_the_same_commands_under_the_same_definition_give_the_same_dossier(world
     assert dossier == journal.folded(events)
 
 
-def test_the_same_commands_under_a_shorter_clock_give_other_dates_and_one_more_breach_and_nothing_is_written(world, story):
+def test_the_same_commands_under_a_shorter_clock_give_other_dates_and_one_more_breach_and_nothing_is_written(
+    world, story
+):
     before, events = world.value(EVERYTHING), world.events(story)
     shorter = copy.deepcopy(world.coupe_file)
     shorter["clocks"]["rung"]["length"] = {"elapsed_days": "7"}
@@ -211,7 +215,7 @@ ROW = {
     "clocks": "jsonb_set(clocks, '{rung,due}', '\"2027-01-01T00:00:00+00:00\"')",
     "holds": """'[{"motive": "clarification", "since": "2026-10-05T08:00:00+00:00", "until": "2026-10-05T09:00:00+00:00",
                    "end": "2026-10-05T09:00:00+00:00", "touches": {}}]'""",
-    "data": "data || '{\"topic\": \"air\"}'",
+    "data": 'data || \'{"topic": "air"}\'',
     "due_at": "due_at + interval '1 day'",
     "wake_at": "wake_at + interval '1 day'",
     "head": "sha256(head)",
@@ -277,5 +281,7 @@ def test_a_verification_reports_nonsense_and_goes_on_behind_it(world, what):
     key, after = world.triaged(), world.triaged()
     table, change = NONSENSE[what]
     condition = f"dossier_id = {key} and seq = 1" if table == "events" else f"id = {key}"
-    world.tamper(f"update {table} set {change} where {condition}", f"update dossiers set version = 77 where id = {after}")
+    world.tamper(
+        f"update {table} set {change} where {condition}", f"update dossiers set version = 77 where id = {after}"
+    )
     assert {problem.dossier_id for problem in world.problems()} == {key, after}

@@ -1,10 +1,11 @@
 """What happens when the clock was away, a dossier is poisoned, a worker dies or freezes, or two people act at once."""
 
+import contextlib
 import copy
+import itertools
 import threading
 from datetime import datetime, timedelta
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -12,7 +13,7 @@ from config.settings import Settings
 from states.dossier import SYSTEM
 from states.errors import BadInput, Refused, Stale
 from tasks.deliver import deliver_all
-from workflow import access, business_time, definitions, dossiers, outbox, reactions, reconcile, schema, sweep, verify
+from workflow import access, business_time, definitions, dossiers, reactions, reconcile, schema, sweep
 from workflow.dossiers import Submission
 from workflow.reactions import Told
 from workflow.sweep import Swept
@@ -270,8 +271,7 @@ def test_a_hundred_poisoned_dossiers_among_a_thousand_fail_alone(world, kind):
     keys = world.submit(1000)
     poison(world, *keys[5::10])
     world.jump(days=3)
-    swept = world.sweep()
-    assert (swept.done, swept.stuck) == (900, 100)
+    assert world.sweep().done == 900
     assert {key for (key,) in world.sql("select dossier_id from stuck")} == set(keys[5::10])
     assert world.value("select count(*) from dossiers where state = 'escalated'") == 900
     assert world.value("select count(*) from definitions where state = 'suspended'") == 0
@@ -306,7 +306,7 @@ def test_a_guard_that_refuses_for_ever_is_told_once_and_looked_at_again_each_day
         world.sweep()
     refused = [event for event in world.events(key) if event.kind == "clock.refuse"]
     assert len(refused) == 5
-    gaps = {later.at - earlier.at for earlier, later in zip(refused, refused[1:], strict=False)}
+    gaps = {later.at - earlier.at for earlier, later in itertools.pairwise(refused)}
     assert all(timedelta(days=1) < gap < timedelta(days=1, hours=2) for gap in gaps)
     assert [event.command["first"] for event in refused] == [True, False, False, False, False]
     assert refused[0].facts["code"] == "no_hold"
@@ -416,10 +416,8 @@ def test_a_sweeper_that_wakes_before_anyone_took_its_batch_sets_nobody_aside(wor
         real(session, changes, lane=lane)
 
     monkeypatch.setattr(sweep, "apply", freezing)
-    try:
+    with contextlib.suppress(Exception):  # a task that fails is a tick lost
         sweep.sweep(schema.sessions(frozen))
-    except Exception:  # noqa: BLE001, S110  (a task that fails is a tick lost)
-        pass
     frozen.dispose()
     assert world.sql("select * from stuck") == []
     world.sql("update sweep_batches set started_at = started_at - interval '1 minute'")
@@ -470,10 +468,8 @@ def test_one_dossier_that_kills_every_worker_ends_set_aside_and_the_others_move(
     fatal = world.row(keys[5]).data["title"]
     monkeypatch.setattr(sweep, "decide", deadly)
     for _ in range(30):
-        try:
+        with contextlib.suppress(Killed):
             sweep.sweep(world.make)
-        except Killed:
-            pass
         world.sql("update sweep_batches set started_at = started_at - interval '1 minute'")
     assert world.sql("select dossier_id from stuck") == [(keys[5],)]
     assert "interrompu" in world.value("select error from stuck")
@@ -593,7 +589,7 @@ def test_at_never_decreases_in_a_dossier_though_ten_hands_press_on_it_while_time
     assert together(*[lambda: press(ref), lambda: press(head)] * 5) == [None] * 10
     events = world.events(key)
     assert [event.seq for event in events] == list(range(1, 122))
-    assert all(earlier.at <= later.at for earlier, later in zip(events, events[1:], strict=False))
+    assert all(earlier.at <= later.at for earlier, later in itertools.pairwise(events))
     assert world.sound()
 
 
@@ -774,10 +770,8 @@ def test_a_pending_key_whose_event_is_missing_stops_nobody_else(world):
     world.submit(3)
     world.sql("insert into pending select dossier_id, 99, definition_id, shape, lane from pending where dossier_id = 2")
     for _ in range(3):
-        try:
+        with contextlib.suppress(Exception):  # what matters is what became of the others
             reactions.react(world.make)
-        except Exception:  # noqa: BLE001, S110  (what matters is what became of the others)
-            pass
     assert world.value("select count(*) from notices") == 6
 
 
@@ -811,7 +805,10 @@ def test_an_event_of_a_later_shape_is_left_pending_for_a_newer_program(world):
 
 # --- an old worker beside a newer one ---------------------------------------------------------------------------------
 
-NEWER = {"a later schema": ("2", "body"), "a word this program does not know": ("1", """jsonb_set(body, '{triggers,0,guards}', '["moon_is_full"]')""")}
+NEWER = {
+    "a later schema": ("2", "body"),
+    "a word this program does not know": ("1", """jsonb_set(body, '{triggers,0,guards}', '["moon_is_full"]')"""),
+}
 
 
 @pytest.fixture(params=NEWER)
@@ -850,7 +847,7 @@ def test_an_old_worker_never_reacts_to_what_only_a_newer_one_can_read(world, new
 
 
 def test_an_old_worker_delivers_its_own_letters_beside_those_that_only_a_newer_one_can_write(world, newer, tmp_path):
-    old, new = newer
+    _old, new = newer
     world.react()
     world.sql(
         "insert into notices (dossier_id, seq, subscriber, target, cause, not_before) select :k, seq, subscriber, target, cause, "

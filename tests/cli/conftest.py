@@ -1,0 +1,145 @@
+"""The command line, in this process or in one of its own, on a database that knows the sample directory."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from typer.testing import CliRunner
+
+PROGRAM = Path(sys.executable).parent / "coupe-file"
+TABLES = (
+    "dossiers", "events", "pending", "texts", "parties", "units", "persons", "memberships", "competences", "communes",
+    "definitions",
+)  # fmt: skip
+
+
+class Said:
+    """What a command answered."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    @property
+    def error(self):
+        return self.json["error"]
+
+
+def on_server(server, statement):
+    with psycopg.connect(server.url().replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def sampled(postgres, template_database):
+    """Give the name of a database with the sample directory and the shipped definitions, loaded by the command line."""
+    name = "sampled"
+    on_server(
+        postgres,
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template_database)),
+    )
+    outside = {**os.environ, "COUPE_FILE_DATABASE_URL": postgres.url(name)}
+    for command in (["migrate"], ["directory", "sample"]):
+        subprocess.run([PROGRAM, *command], env=outside, check=True, capture_output=True)
+    return name
+
+
+@pytest.fixture
+def database(postgres, sampled):
+    """Give the URL of a copy of the sampled database, the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    on_server(postgres, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(sampled)))
+    yield postgres.url(name)
+    on_server(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty(postgres):
+    """Give the URL of a database with nothing in it."""
+    name = f"test_{uuid.uuid4().hex}"
+    on_server(postgres, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield postgres.url(name)
+    on_server(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def environment(database):
+    """The environment of a command on the test's own database."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COUPE_FILE_", "COLUMNS"))}
+    return {**kept, "COUPE_FILE_DATABASE_URL": database, "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def cli(environment, monkeypatch):
+    """Give a function that runs a command in this process."""
+    from cli.main import app
+
+    for name in [name for name in os.environ if name.startswith("COUPE_FILE_")]:
+        monkeypatch.delenv(name)
+    for name in ("COUPE_FILE_DATABASE_URL", "COLUMNS", "NO_COLOR"):
+        monkeypatch.setenv(name, environment[name])
+
+    def run(*args, text=None):
+        done = CliRunner().invoke(app, list(map(str, args)), input=text, catch_exceptions=False)
+        return Said(done.exit_code, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def program(environment):
+    """Give a function that runs a command in a process of its own; arguments may be bytes."""
+
+    def run(*args, text=b"", **more):
+        command = [PROGRAM, *args]
+        done = subprocess.run(
+            command, input=text, capture_output=True, env={**environment, **more}, timeout=60, check=False
+        )
+        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def lacq():
+    """Give the options of a deposit at Lacq."""
+    given = ["--topic", "raccordement", "--commune", "64300", "--title", "Raccordement 60 MW"]
+    return [*given, "--blockage", "La proposition technique n'est pas arrivée."]
+
+
+@pytest.fixture
+def dossier(cli, lacq):
+    """Give the reference of a dossier just submitted at Lacq."""
+    return cli("submit", *lacq, "--as", "directrice-lacq", "--json").json["reference"]
+
+
+@pytest.fixture
+def counts(database):
+    """Give a function that counts the rows of every table."""
+
+    def count():
+        with psycopg.connect(database.replace("+psycopg", "")) as connection:
+            return {table: connection.execute(f"select count(*) from {table}").fetchone()[0] for table in TABLES}
+
+    return count
+
+
+@pytest.fixture
+def query(database):
+    """Give a function that runs one statement."""
+
+    def run(statement, *values):
+        with psycopg.connect(database.replace("+psycopg", ""), autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
