@@ -140,12 +140,11 @@ def _together(base: Database, ids: list[int]) -> None:
 def clock(large: Database, small: Database, rounds: int) -> None:
     """A thousand escalations by the clock, beside a bare claim of a thousand; with many dossiers open, and with few."""
     times = _sweeps(large, small, rounds, one_by_one=True)
-    common: dict[str, Any] = {"n": BATCH, "bare_ms": median(times["bare"], unit=1e3), "open": large.rows}
-    show("escalation", times["large"], times["bare"], most=3, ms=median(times["large"], unit=1e3), **common)
+    common: dict[str, Any] = {"bare_ms": median(times["bare"], unit=1e3), "open": large.rows}
+    show("escalation", times["large"], times["bare"], most=3, n=BATCH, ms=median(times["large"], unit=1e3), **common)
     alone = [seconds * BATCH / ALONE for seconds in times["one by one"]]
-    show(
-        "escalation", alone, times["bare"], most=3, off="the batch: sweeps of one", ms=median(alone, unit=1e3), **common
-    )
+    off = f"the batch: {ALONE} sweeps of one, times {BATCH // ALONE}"
+    show("escalation", alone, times["bare"], most=3, off=off, n=ALONE, ms=median(alone, unit=1e3), **common)
     _show_sizes(times, large, small)
     for base in (large, small):
         base.operator.execute("drop index ix_dossiers_wake")

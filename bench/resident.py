@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-import tasks  # noqa: F401  (what a worker imports)
+import tasks.clockwork  # noqa: F401  (what a worker imports)
 from workflow import schema
 from workflow.sweep import sweep
 

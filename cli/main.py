@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,15 +31,15 @@ class Program(Door):
         with suppress(Exception):
             if database.settings().redis_url is None:
                 return
-            bell = threading.Thread(target=_ring, daemon=True)
+            from tasks.clockwork import ring
+
+            bell = threading.Thread(target=_quietly, args=(ring,), daemon=True)
             bell.start()
             bell.join(RING_SECONDS)
 
 
-def _ring() -> None:
+def _quietly(ring: Callable[[str], None]) -> None:
     with suppress(Exception):
-        from tasks.clockwork import ring
-
         ring("react")
 
 

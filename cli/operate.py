@@ -188,13 +188,8 @@ def prove(json: Json = False) -> None:
                 bar.update(task, completed=read.dossiers)
         ids = {problem.dossier_id for problem in problems}
         with make() as session:
-            names = (
-                dict(
-                    session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids))).tuples()
-                )
-                if ids
-                else {}
-            )
+            rows = session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids)))
+            names = {row.id: row.reference for row in rows}
     _proved(read, problems, names, json=json)
     if problems:
         raise typer.Exit(1)

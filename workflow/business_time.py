@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from states.errors import BadInput
 
+FASTEST = 10_000_000.0  # seconds of business time for a real one: a demo, a test
+
 
 def real_now() -> datetime:
     """The real instant, aware UTC: for leases, back-off and heartbeats, never for what happens to a dossier."""
@@ -25,7 +27,11 @@ def now(session: Session) -> datetime:
 
 
 def follow(session: Session) -> None:
-    """Business time is real time: what a new database begins with."""
+    """Business time is real time: what a new database begins with. Raises BadInput when that would turn it back."""
+    if now(session) > real_now() + timedelta(seconds=1):
+        raise BadInput(
+            "time", "le temps de la base est en avance : il ne recule pas", field="clock", accepted="une base neuve"
+        )
     session.execute(
         text("update business_clock set anchor = t, set_at = t, rate = 1, running = true from clock_timestamp() t")
     )
@@ -45,6 +51,10 @@ def freeze(session: Session, at: datetime | None = None) -> None:
 
 def run(session: Session, *, rate: float = 1.0) -> None:
     """Let business time run from where it stands, `rate` seconds of it for each real second."""
+    if not 0 < rate <= FASTEST:
+        raise BadInput(
+            "time", f"« {rate} » n'est pas un rythme", field="rate", accepted=f"plus de 0, {FASTEST:.0f} au plus"
+        )
     session.execute(
         text(
             "update business_clock set anchor = business_now(), set_at = clock_timestamp(), rate = :rate, running = true"
@@ -66,5 +76,7 @@ def start_at(session: Session, at: datetime) -> None:
 
 def jump(session: Session, by: timedelta) -> datetime:
     """Move frozen or running business time forward; returns where it now stands."""
+    if by < timedelta(0):
+        raise BadInput("time", "le temps ne recule pas", field="by", accepted="une durée positive")
     session.execute(text("update business_clock set anchor = anchor + :by"), {"by": by})
     return now(session)

@@ -20,7 +20,7 @@ from workflow import definitions
 
 ATTEMPTS = 8
 LEASE = timedelta(seconds=60)
-BACK_OFF = timedelta(seconds=30)
+BACK_OFF, BACK_OFF_MOST = timedelta(seconds=30), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,11 @@ def failed(session: Session, notice: Outgoing, why: str) -> None:
     if notice.attempts >= ATTEMPTS:
         _mark(session, notice.id, "state = 'dead', why = :value", why)
         return
-    wait = BACK_OFF * 2 ** (notice.attempts - 1)
+    wait = min(BACK_OFF * 2 ** (notice.attempts - 1), BACK_OFF_MOST)
     session.execute(
-        text("update notices set next_at = clock_timestamp() + cast(:wait as interval), why = :why where id = :id"),
+        text(
+            "update notices set next_at = clock_timestamp() + cast(:wait as interval), why = :why where id = :id and state = 'queued'"
+        ),
         {"wait": wait, "why": why[:2000], "id": notice.id},
     )
 

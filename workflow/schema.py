@@ -45,7 +45,9 @@ def sessions(bound: Engine) -> sessionmaker[Session]:
 
 def migrate(url: str) -> None:
     """Bring the database up to this program's tables. Safe to run twice, and from two places at once."""
-    bound = engine(url, timeouts={"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"})
+    bound = engine(
+        url, timeouts={"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+    )
     try:
         with bound.connect() as connection:
             connection.execute(text("select pg_advisory_lock(4077)"))  # a migration is a session of its own

@@ -20,21 +20,21 @@ def test_the_sample_has_the_communes_and_topics_of_the_demonstration(cli):
     assert {row["topic"] for row in cli("directory", "list", "topics", "--json").json["topics"]} == TOPICS
 
 
-@pytest.mark.parametrize("commune", DEMO)
-@pytest.mark.parametrize("topic", ["raccordement", "enseignement-superieur", "foncier"])
-def test_every_rung_of_the_sample_is_held_for_every_place(database, commune, topic):
+def test_every_rung_of_the_sample_is_held_for_every_topic_at_every_place_but_the_empty_desk(database):
     from sqlalchemy.orm import Session
 
     from workflow import business_time, directory, schema
 
     engine = schema.engine(database)
     with Session(engine) as session:
-        data = {"topic": topic, "commune": commune}
-        rungs = directory.ladder_context(session, data, business_time.now(session)).rungs
+        now = business_time.now(session)
+        for commune in DEMO:
+            for topic in TOPICS:
+                rungs = directory.ladder_context(session, {"topic": topic, "commune": commune}, now).rungs
+                assert [rung.index for rung in rungs] == list(range(7))
+                assert [rung.index for rung in rungs if not rung.staffed] == ([0] if commune == "52448" else [])
+                assert len({rung.unit for rung in rungs}) == 7
     engine.dispose()
-    assert [rung.index for rung in rungs] == list(range(7))
-    assert [rung.index for rung in rungs if not rung.staffed] == ([0] if commune == "52448" else [])
-    assert len({rung.unit for rung in rungs}) == 7
 
 
 def test_the_sample_s_people_are_roles_at_reserved_addresses(cli, query):
@@ -112,7 +112,7 @@ def test_a_directory_with_one_bad_cell_is_refused_whole(cli, counts, folder, que
 
 def test_half_a_directory_file_is_refused(cli, counts, folder):
     body = (folder / "units.csv").read_bytes()
-    (folder / "units.csv").write_bytes(body[: len(body) // 2])
+    (folder / "units.csv").write_bytes(body[: body.index(b"ddt-18") + 20])
     before = counts()
     said = cli("directory", "load", folder)
     assert (said.code, counts()) == (2, before)

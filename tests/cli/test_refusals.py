@@ -76,7 +76,7 @@ def test_what_is_refused_says_why_with_its_exit_code_and_writes_nothing(cli, dos
     assert said.err.startswith("Erreur : ")
     assert [word for word in words if word not in said.err] == []
     if "--reason-file" not in typed or "-" not in typed:
-        answer = cli(*typed, "--json")
+        answer = cli(typed[0], "--json", *typed[1:])
         assert (answer.code, answer.error["code"], answer.err) == (code, kind, "")
     assert counts() == before
 

@@ -442,7 +442,7 @@ def main() -> None:
                     harm()
                     time.sleep(chance.uniform(0.3, 1.5))
             crowd.join()
-            left = settle(people, 120 if kind == "none" else 60)
+            left = settle(people, 240 if kind == "none" else 60)
             report = prove(people, stack, left)
             people.engine.dispose()
         finally:

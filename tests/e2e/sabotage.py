@@ -25,7 +25,7 @@ UNIQUE = (
 
 def shorten_waits() -> None:
     """What a person would wait for in minutes, the test waits for in seconds; nothing else changes."""
-    outbox.LEASE, outbox.BACK_OFF = timedelta(seconds=15), timedelta(seconds=2)
+    outbox.LEASE, outbox.BACK_OFF = timedelta(seconds=15), timedelta(seconds=0.5)
     sweep.ORPHAN_AFTER, sweep.RETRY_FIRST = timedelta(seconds=6), timedelta(seconds=4)
     schema.TIMEOUTS.update(idle_in_transaction_session_timeout="4s", statement_timeout="20s", lock_timeout="5s")
 
@@ -56,7 +56,7 @@ def _decide_on_what_was_read_before_the_lock() -> None:
 
     def stale(session, statement, params):
         rows, now, revision = real(session, re.sub(r"for update of d( skip locked)?", "", statement), params)
-        time.sleep(1.0)
+        time.sleep(2.0)
         locking = "select id, seq, head, at from dossiers where id = any(:ids) order by id for update"
         present = {row.id: row for row in session.execute(text(locking), {"ids": [row.id for row in rows]})}
         for number, row in enumerate(rows):

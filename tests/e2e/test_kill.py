@@ -42,6 +42,6 @@ def test_nothing_is_lost_and_nothing_happens_twice_whatever_is_killed(seed):
 
 @pytest.mark.parametrize("kind", [kind for kind in sabotage.KINDS if kind != "none"])
 def test_the_kill_test_fails_when_a_protection_is_switched_off(kind):
-    report = chaos(kind, 40, 2)
+    report = chaos(kind, 60, 2)
     assert not report["ok"]
     assert report["lost"] or report["doubled"] or report["errors"] or report["verify"]

@@ -2,16 +2,19 @@
 
 import copy
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from config import yamltext
+from local.postgres import Postgres
 from states.dossier import SYSTEM, Actor
 from workflow import access, business_time, definitions, dossiers, journal, reactions, schema, sweep, verify
 from workflow.dossiers import Result, Submission
@@ -183,11 +186,9 @@ def together_() -> Callable[..., list[Any]]:
     return together
 
 
-@pytest.fixture
-def world(database: str) -> Iterator[World]:
-    """Give a world at START, frozen: units u0 to u5 on the rungs, u6 a stranger, people in each, definition 1 loaded."""
-    engine = schema.engine(database, pool_size=20)
-    made = World(database, engine)
+def peopled(url: str, engine: Engine) -> World:
+    """A world at START, frozen: units u0 to u5 on the rungs, u6 a stranger, people in each, definition 1 loaded."""
+    made = World(url, engine)
     with made.make.begin() as session:
         business_time.start_at(session, START)
         for i in range(RUNGS + 1):
@@ -206,5 +207,39 @@ def world(database: str) -> Iterator[World]:
         for i in range(RUNGS):
             session.add(Competence(topic="eau", area="64", rung=i, unit_id=i + 1))
     made.define(copy.deepcopy(COUPE_FILE))
-    yield made
+    return made
+
+
+@pytest.fixture
+def world(database: str) -> Iterator[World]:
+    """Give a world of the test's own."""
+    engine = schema.engine(database, pool_size=20)
+    yield peopled(database, engine)
     engine.dispose()
+
+
+def run(server: Postgres, statement: str) -> None:
+    with psycopg.connect(server.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def thousand_template(postgres: Postgres, template_database: str) -> str:
+    """Give the name of a world with a thousand dossiers, to copy from."""
+    name = "thousand"
+    run(postgres, f"create database {name} template {template_database}")
+    engine = schema.engine(postgres.url(name))
+    peopled(postgres.url(name), engine).submit(1000)
+    engine.dispose()
+    return name
+
+
+@pytest.fixture
+def thousand(postgres: Postgres, thousand_template: str) -> Iterator[World]:
+    """Give a world of the test's own in which a thousand dossiers, 1 to 1000, were submitted."""
+    name = f"thousand_{uuid.uuid4().hex}"
+    run(postgres, f"create database {name} template {thousand_template}")
+    engine = schema.engine(postgres.url(name), pool_size=20)
+    yield World(postgres.url(name), engine)
+    engine.dispose()
+    run(postgres, f"drop database {name} with (force)")

@@ -137,10 +137,7 @@ def test_a_letter_sent_and_not_marked_is_sent_again_and_never_a_third_time(submi
     assert first in set(tmp_path.glob("*.eml"))
     assert len(list(tmp_path.glob("*.eml"))) == 2
     assert set(states(submitted).values()) == {"sent"}
-    assert (
-        submitted.sql("select attempts from notices order by id") == [(2,), (2,)]
-        or submitted.value("select max(attempts) from notices") == 2
-    )
+    assert submitted.sql("select attempts from notices order by id") == [(2,), (2,)]
 
 
 # --- who is there -----------------------------------------------------------------------------------------------------
@@ -337,7 +334,7 @@ SPOILED = {
     "an address that is none": "update persons set mail = 'pas une adresse' where id = 1",
     "an empty address": "update persons set mail = '' where id = 1",
     "an address with an accent": "update persons set mail = 'zoé@x.example' where id = 1",
-    "a half sign in a name": "update persons set name = repeat('é', 2000) where id = 1",
+    "a name of two thousand signs": "update persons set name = repeat('é', 2000) where id = 1",
     "a cause without its kind": "update notices set cause = '{}' where target = 'holder' and dossier_id = 1",
     "a target that is no seat": "update notices set target = 'unit:douze' where target = 'holder' and dossier_id = 1",
     "a dossier that is gone": "update notices set dossier_id = 999 where target = 'holder' and dossier_id = 1",
@@ -350,13 +347,11 @@ def test_one_letter_that_cannot_be_written_stops_no_other(world, post, what):
     world.submit(by="other")
     world.react()
     world.tamper(SPOILED[what])
-    world.sql("update notices set dossier_id = dossier_id")
     if "zone" in what:
         world.act(2, "triage", to_unit="u1")
-    with contextlib.suppress(Exception):
-        deliver(world, post.address, rounds=1)
-    with contextlib.suppress(Exception):
-        deliver(world, post.address, rounds=1)
+    for _ in range(2):
+        with contextlib.suppress(Exception):  # what matters is what became of the others
+            deliver(world, post.address)
     assert len(post.to("other@x.example")) == 1
 
 

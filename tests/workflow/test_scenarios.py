@@ -68,8 +68,8 @@ def test_sixty_days_without_a_clock_move_one_rung_and_the_new_rung_has_its_whole
 
 def test_a_dossier_left_to_the_clock_climbs_each_rung_once_and_then_tells_that_the_ladder_is_exhausted(world):
     key = world.triaged()
-    for _ in range(400):
-        world.jump(days=1)
+    for _ in range(45):
+        world.jump(days=2, seconds=1)
         world.sweep()
     events = world.events(key)
     assert [event.facts["unit"] for event in events if event.kind == "escalate"] == [3, 4, 5, 6]
@@ -220,9 +220,10 @@ POISONS = {
 
 
 @pytest.mark.parametrize("kind", POISONS)
-def test_one_dossier_among_a_thousand_fails_alone(world, kind):
+def test_one_dossier_among_a_thousand_fails_alone(thousand, kind):
+    world = thousand
     poison, mend = POISONS[kind]
-    keys = world.submit(1000)
+    keys = list(range(1, 1001))
     bad = keys[617]
     poison(world, bad)
     world.jump(days=3)
@@ -266,9 +267,10 @@ def test_a_dossier_set_aside_is_tried_again_less_and_less_often_and_released_onc
 
 
 @pytest.mark.parametrize("kind", POISONS)
-def test_a_hundred_poisoned_dossiers_among_a_thousand_fail_alone(world, kind):
+def test_a_hundred_poisoned_dossiers_among_a_thousand_fail_alone(thousand, kind):
+    world = thousand
     poison, _ = POISONS[kind]
-    keys = world.submit(1000)
+    keys = list(range(1, 1001))
     poison(world, *keys[5::10])
     world.jump(days=3)
     assert world.sweep().done == 900
@@ -785,8 +787,9 @@ def test_several_reactors_at_once_tell_each_seat_once(world, together):
     assert world.sound()
 
 
-def test_an_event_of_a_person_goes_before_a_thousand_of_the_clock(world):
-    keys = world.submit(1000)
+def test_an_event_of_a_person_goes_before_a_thousand_of_the_clock(thousand):
+    world = thousand
+    keys = list(range(1, 1001))
     world.react()
     world.jump(days=3)
     world.sweep()
