@@ -18,17 +18,19 @@ SMTP_SECONDS = 15
 class Channel(Protocol):
     """Something that a message can be handed to; it raises when the message did not leave."""
 
-    def send(self, message: EmailMessage) -> None:
-        """Hand one message over."""
+    def send(self, message: EmailMessage) -> dict[str, str]:
+        """Hand one message over; returns the recipients that were refused, each with the reason."""
+        ...
 
 
 class Console:
     """Prints, for a trial."""
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: EmailMessage) -> dict[str, str]:
         """Print the letter as its reader would see it."""
         sys.stdout.write(f"--- À : {message['To']}\n--- Objet : {message['Subject']}\n{message.get_content()}\n")
         sys.stdout.flush()
+        return {}
 
 
 class Folder:
@@ -38,12 +40,13 @@ class Folder:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: EmailMessage) -> dict[str, str]:
         """Write the file whole, or not at all."""
         name = str(message["Message-ID"]).strip("<>").partition("@")[0]
         draft = self.path / f".{name}.part"
         draft.write_bytes(message.as_bytes(policy=SMTP))
         draft.rename(self.path / f"{name}.eml")
+        return {}
 
 
 class Relay:
@@ -52,9 +55,10 @@ class Relay:
     def __init__(self, server: smtplib.SMTP) -> None:
         self.server = server
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: EmailMessage) -> dict[str, str]:
         """Send, or raise smtplib.SMTPException or OSError."""
-        self.server.send_message(message)
+        refused = self.server.send_message(message)
+        return {mail: f"{code} {words.decode(errors='replace')}" for mail, (code, words) in refused.items()}
 
 
 @contextmanager

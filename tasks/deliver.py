@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
+from collections.abc import Sequence
 from email.message import EmailMessage
 from email.utils import formataddr
 
@@ -15,6 +17,7 @@ from workflow import letters, outbox
 
 log = logging.getLogger(__name__)
 
+_ADDRESS = re.compile(r"[!#-'*+./0-9=?A-Z^_`a-z{|}~-]+@[0-9A-Za-z.-]+", re.ASCII)
 BATCH = 20  # far less than a lease holds
 
 
@@ -22,50 +25,55 @@ def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int =
     """Send one batch; returns how many notices were taken. Nothing is sent inside a transaction."""
     with make.begin() as session:
         notices = outbox.claim(session, limit=limit)
-    if not notices:
-        return 0
-    try:
-        with channel(settings.mail) as out:
-            for notice in notices:
-                _deliver(make, settings, out, notice)
-    except (OSError, smtplib.SMTPException) as error:  # the relay itself: what is not marked is tried again
-        log.warning("mail relay: %r", error)
-        with make.begin() as session:
-            for notice in notices:
-                outbox.failed(session, notice, f"relais de messagerie : {error!r}")
+    left = list(notices)
+    while left:
+        try:
+            with channel(settings.mail) as out:
+                while left and _deliver(make, settings, out, left[0]):
+                    left.pop(0)
+        except (OSError, smtplib.SMTPException) as error:  # the relay itself: no letter is to blame, all of them wait
+            log.warning("mail relay: %r", error)
+            with make.begin() as session:
+                for notice in left:
+                    outbox.postponed(session, notice, f"relais de messagerie : {error!r}")
+            break
+        if left:  # the relay hung up on this one: the others get another connection
+            left.pop(0)
     return len(notices)
 
 
-def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, notice: outbox.Outgoing) -> None:
+def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, notice: outbox.Outgoing) -> bool:
+    """Send one notice and say what became of it; False when the connection did not survive it."""
     if notice.void is not None:
         with make.begin() as session:
             outbox.void(session, notice.id, notice.void)
-        return
-    if not notice.people:
-        with make.begin() as session:
-            outbox.failed(session, notice, f"personne au siège « {notice.target} », et aucune boîte aux lettres")
-        return
+        return True
+    alive = True
     try:
-        out.send(compose(notice, settings))
-    except smtplib.SMTPServerDisconnected:
-        raise
-    except (OSError, smtplib.SMTPException) as error:
-        with make.begin() as session:
-            outbox.failed(session, notice, repr(error))
-        return
+        people = [(name, mail) for name, mail in notice.people if _ADDRESS.fullmatch(mail)]
+        refused = out.send(compose(notice, people, settings)) if people else {}
+        why = "" if people else f"personne à joindre au siège « {notice.target} », ni boîte aux lettres lisible"
+    except Exception as error:  # noqa: BLE001  (a letter's error is its own)
+        alive = not isinstance(error, smtplib.SMTPServerDisconnected)
+        why = repr(error)
     with make.begin() as session:
-        outbox.sent(session, notice)
+        if why:
+            outbox.failed(session, notice, why)
+        else:
+            told = [mail for _, mail in people if mail not in refused]
+            outbox.sent(session, notice, told, "; ".join(f"{mail} : {words}" for mail, words in refused.items()))
+    return alive
 
 
-def compose(notice: outbox.Outgoing, settings: Settings) -> EmailMessage:
+def compose(notice: outbox.Outgoing, people: Sequence[tuple[str, str]], settings: Settings) -> EmailMessage:
     """The message of a notice; its Message-ID is the row's, so that a repeat can be recognised."""
     subject, body = letters.letter(notice)
     message = EmailMessage()
     message["Subject"] = " ".join(subject.split())
     message["From"] = settings.mail_from
-    message["To"] = ", ".join(formataddr((" ".join(name.split()), mail)) for name, mail in notice.people)
+    message["To"] = ", ".join(formataddr((" ".join(name.split()), mail)) for name, mail in people)
     message["Message-ID"] = f"<{notice.message_id}@{settings.mail_from.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Coupe-File-Event"] = f"{notice.reference}/{notice.seq}/{notice.target}"
+    message["X-Coupe-File-Event"] = " ".join(f"{notice.reference}/{notice.seq}/{notice.target}".split())
     message.set_content(body)
     return message

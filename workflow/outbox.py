@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from states.definition import Definition
 from states.dossier import Json
+from states.errors import CoupeFileError
 from workflow import definitions
 
 ATTEMPTS = 8
@@ -66,7 +67,13 @@ def claim(session: Session, *, limit: int) -> list[Outgoing]:
     rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit}).all()
     ids = list({row.dossier_id for row in rows})
     dossiers = {row.id: row for row in session.execute(text(_DOSSIERS), {"ids": ids})} if ids else {}
-    return [_outgoing(session, row, dossiers[row.dossier_id]) for row in sorted(rows)]
+    claimed = []
+    for row in sorted(rows, key=lambda row: row.id):
+        try:
+            claimed.append(_outgoing(session, row, dossiers[row.dossier_id]))
+        except (KeyError, ValueError, CoupeFileError) as error:  # it stops no other
+            _failed(session, row.id, row.attempts, f"avis illisible : {error!r}")
+    return claimed
 
 
 def _outgoing(session: Session, notice: Any, dossier: Any) -> Outgoing:
@@ -156,10 +163,15 @@ def _pairs(session: Session, statement: str, **params: Any) -> list[tuple[str, s
     return [(row.name, row.mail) for row in session.execute(text(statement), params)]
 
 
-def sent(session: Session, notice: Outgoing) -> None:
-    """Mark a notice as sent, and to whom."""
-    to = ", ".join(mail for _, mail in notice.people)
-    _mark(session, notice.id, "state = 'sent', sent_at = clock_timestamp(), sent_to = :value, why = null", to)
+def sent(session: Session, notice: Outgoing, to: Sequence[str], refused: str = "") -> None:
+    """Mark a notice as sent, to whom, and who was refused if somebody was."""
+    session.execute(
+        text(
+            "update notices set state = 'sent', sent_at = clock_timestamp(), sent_to = :to, why = nullif(:why, '') "
+            "where id = :id and state = 'queued'"
+        ),
+        {"id": notice.id, "to": ", ".join(to), "why": refused[:2000]},
+    )
 
 
 def void(session: Session, key: int, why: str) -> bool:
@@ -169,15 +181,29 @@ def void(session: Session, key: int, why: str) -> bool:
 
 def failed(session: Session, notice: Outgoing, why: str) -> None:
     """Note a failed attempt: tried again later, or dead after `ATTEMPTS`, with the reason, for an operator."""
-    if notice.attempts >= ATTEMPTS:
-        _mark(session, notice.id, "state = 'dead', why = :value", why)
-        return
-    wait = min(BACK_OFF * 2 ** (notice.attempts - 1), BACK_OFF_MOST)
+    _failed(session, notice.id, notice.attempts, why)
+
+
+def _failed(session: Session, key: int, attempts: int, why: str) -> None:
+    if attempts >= ATTEMPTS:
+        _mark(session, key, "state = 'dead', why = :value", why)
+    else:
+        _wait(session, key, attempts, why)
+
+
+def postponed(session: Session, notice: Outgoing, why: str) -> None:
+    """Note that nothing can leave now, whatever the letter: it waits, however long that lasts."""
+    _wait(session, notice.id, notice.attempts, why)
+
+
+def _wait(session: Session, key: int, attempts: int, why: str) -> None:
+    wait = min(BACK_OFF * 2 ** min(attempts - 1, 20), BACK_OFF_MOST)
     session.execute(
         text(
-            "update notices set next_at = clock_timestamp() + cast(:wait as interval), why = :why where id = :id and state = 'queued'"
+            "update notices set next_at = clock_timestamp() + cast(:wait as interval), why = :why "
+            "where id = :id and state = 'queued'"
         ),
-        {"wait": wait, "why": why[:2000], "id": notice.id},
+        {"wait": wait, "why": why[:2000], "id": key},
     )
 
 
