@@ -1,8 +1,9 @@
-"""A log of events read from CSV, line by line: what is wrong is said with its line and its column."""
+"""A log of events read from CSV, a line at a time: what is wrong is said with its line, its column, and what is accepted."""
 
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +20,20 @@ ROLES: dict[str, tuple[str, ...]] = {
     "deadline": ("case:deadline", "deadline"),
 }
 NEEDED = ("case", "activity", "time")
-MAX_FIELD = 10_000
-_READ_BYTES = 1 << 20
+MAX_LINE, MAX_CELL = 1 << 20, 500
+FIRST_YEAR, LAST_YEAR = 1900, 2899
+_SHOWN = 60
+_SHOWN_COLUMNS = 40
+_INSTANT = "un instant avec son fuseau, par exemple 2011-10-11T13:45:40+02:00"
+_WHOLE = "un fichier CSV entier : une ligne d'en-tête, puis un événement par ligne, séparés par des virgules"
 
 
 class LogError(ValueError):
-    """A log that cannot be read: the message names the line, the column, the rule and what is accepted."""
+    """A log that cannot be read: the rule that a line breaks, in which column, and what would be accepted."""
+
+    def __init__(self, rule: str, *, accepted: str, line: int | None = None, column: str | None = None) -> None:
+        super().__init__(rule if line is None else f"ligne {line} : {rule}")
+        self.line, self.column, self.accepted = line, column, accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,111 +49,134 @@ class Row:
     deadline: datetime | None
 
 
-def rows(path: Path, columns: Mapping[str, str], *, progress: Callable[[int], None] = lambda _: None) -> Iterator[Row]:
-    """Every row of a CSV log, in the order of the file. `progress` is given the bytes read. Raises LogError."""
-    try:
-        with path.open("rb") as raw:
-            yield from _rows(_text(raw, path.name, progress), path.name, columns)
-    except OSError as error:
-        message = f"{path} : {error.strerror or error}"
-        raise LogError(message) from None
+class Log:
+    """A CSV file and the columns that it is read by: as `columns` (role to name) says, else by the names they go by.
 
+    A file that was cut is noticed inside a line, not between two: CSV does not say how many lines there are.
+    """
 
-def _text(raw: IO[bytes], name: str, progress: Callable[[int], None]) -> Iterator[str]:
-    """The physical lines of a file, strictly UTF-8 and without NUL."""
-    read = 0
-    for number, line in enumerate(raw, 1):
-        read += len(line)
-        if len(line) > _READ_BYTES:
-            message = f"{name}, ligne {number} : {len(line)} octets ; accepté : {_READ_BYTES} au plus"
-            raise LogError(message)
+    def __init__(
+        self, path: Path, columns: Mapping[str, str], *, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._path, self._columns, self._progress = path, columns, progress
+        self._places: dict[str, tuple[int, str]] = {}
+
+    def column(self, role: str) -> str:
+        """The name of the column of a role, once the header has been read."""
+        return self._places[role][1] if role in self._places else role
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, in the order of the file; `progress` is given the bytes read. Raises LogError."""
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            message = (
-                f"{name}, ligne {number} : octet 0x{line[error.start]:02X} illisible ; accepté : du texte en UTF-8"
+            with self._path.open("rb") as raw:
+                yield from self._rows(self._lines(raw))
+        except OSError as error:
+            raise LogError(f"fichier illisible ({error.strerror or error})", accepted=_WHOLE) from None
+
+    def _lines(self, raw: IO[bytes]) -> Iterator[str]:
+        """The physical lines of the file: strictly UTF-8, without NUL, none longer than memory should hold."""
+        number = read = 0
+        while line := raw.readline(MAX_LINE + 1):
+            number, read = number + 1, read + len(line)
+            if len(line) > MAX_LINE:
+                raise LogError(f"plus de {MAX_LINE} octets", line=number, accepted=f"{MAX_LINE} octets au plus")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                rule = f"octet 0x{line[error.start]:02X} qui n'est pas de l'UTF-8, en position {error.start + 1}"
+                raise LogError(rule, line=number, accepted="du texte en UTF-8") from None
+            if "\0" in text:
+                rule = f"caractère NUL en position {text.index(chr(0)) + 1}"
+                raise LogError(rule, line=number, accepted="du texte sans caractère de contrôle")
+            if number % 1000 == 0:
+                self._progress(read)
+            yield text
+        self._progress(read)
+
+    def _rows(self, lines: Iterator[str]) -> Iterator[Row]:
+        reader = csv.reader(lines, strict=True)
+        begins = 1
+        try:
+            header = next(reader, None)
+            if not header:
+                raise LogError("fichier vide, ou sans en-tête", line=1, accepted=_WHOLE)
+            self._places = _places(header, self._columns)
+            begins = reader.line_num + 1
+            for cells in reader:
+                if cells:
+                    if len(cells) != len(header):
+                        rule = f"{len(cells)} colonnes au lieu de {len(header)} : le fichier est peut-être coupé"
+                        raise LogError(rule, line=begins, accepted=f"{len(header)} colonnes, comme l'en-tête")
+                    yield self._row(cells, begins)
+                begins = reader.line_num + 1
+        except csv.Error as error:
+            rule = f"CSV illisible ({error}) : le fichier est peut-être coupé"
+            raise LogError(rule, line=begins, accepted=_WHOLE) from None
+
+    def _row(self, cells: list[str], line: int) -> Row:
+        case, activity, time = (self._cell(role, cells, line) for role in NEEDED)
+        start, end, deadline = (
+            self._instant(role, given, line) if (given := self._cell(role, cells, line)) else None
+            for role in ("start", "end", "deadline")
+        )
+        return Row(line, case, activity, self._instant("time", time, line), start, end, deadline)
+
+    def _cell(self, role: str, cells: list[str], line: int) -> str:
+        if role not in self._places:
+            return ""
+        index, column = self._places[role]
+        value = cells[index].strip()
+        if not value and role in NEEDED:
+            raise LogError(
+                "vide", line=line, column=column, accepted=_INSTANT if role == "time" else "un texte qui se lit"
             )
-            raise LogError(message) from None
-        if "\0" in text:
-            message = f"{name}, ligne {number} : caractère NUL ; accepté : du texte sans caractère de contrôle"
-            raise LogError(message)
-        if number % 1000 == 0:
-            progress(read)
-        yield text
-    progress(read)
+        if len(value) > MAX_CELL:
+            raise LogError(f"{len(value)} signes", line=line, column=column, accepted=f"{MAX_CELL} signes au plus")
+        if not value.isprintable():
+            for place, sign in enumerate(value, 1):
+                if unicodedata.category(sign) in ("Cc", "Cs"):
+                    rule = f"caractère interdit U+{ord(sign):04X} en position {place}"
+                    raise LogError(rule, line=line, column=column, accepted="du texte sans caractère de contrôle")
+        return value
+
+    def _instant(self, role: str, given: str, line: int) -> datetime:
+        column = self.column(role)
+        try:
+            instant = datetime.fromisoformat(given)
+        except ValueError:
+            raise LogError(
+                f"« {_short(given)} » n'est pas un instant", line=line, column=column, accepted=_INSTANT
+            ) from None
+        if instant.tzinfo is None:
+            raise LogError(f"« {_short(given)} » est sans fuseau horaire", line=line, column=column, accepted=_INSTANT)
+        if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+            accepted = f"une année de {FIRST_YEAR} à {LAST_YEAR}"
+            raise LogError(f"« {_short(given)} » est hors du calendrier", line=line, column=column, accepted=accepted)
+        return instant.astimezone(UTC)
 
 
-def _rows(lines: Iterator[str], name: str, columns: Mapping[str, str]) -> Iterator[Row]:
-    reader = csv.reader(lines, strict=True)
-    try:
-        header = next(reader, None)
-        if not header:
-            message = f"{name} : fichier vide ; accepté : une ligne d'en-tête, puis un événement par ligne"
-            raise LogError(message)
-        place = _places(header, name, columns)
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                message = (
-                    f"{name}, ligne {reader.line_num} : {len(cells)} colonnes ; accepté : {len(header)}, comme l'en-tête "
-                    "(le fichier est peut-être coupé)"
-                )
-                raise LogError(message)
-            yield _row(cells, place, name, reader.line_num)
-    except csv.Error as error:
-        message = f"{name}, ligne {reader.line_num} : CSV illisible ({error}) ; le fichier est peut-être coupé"
-        raise LogError(message) from None
-
-
-def _places(header: list[str], name: str, columns: Mapping[str, str]) -> dict[str, tuple[int, str]]:
-    """Where each role stands: as `--map` says, else by the names it goes by."""
-    if len(set(header)) != len(header):
-        twice = next(word for word in header if header.count(word) > 1)
-        message = f"{name}, ligne 1 : la colonne « {twice} » est donnée deux fois"
-        raise LogError(message)
+def _places(header: list[str], columns: Mapping[str, str]) -> dict[str, tuple[int, str]]:
+    """Where each role stands. Raises LogError: a column twice, or not there."""
+    header = [name.strip() for name in header]
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise LogError(
+            "colonne donnée deux fois", line=1, column=_short(twice), accepted="des noms de colonne différents"
+        )
     found: dict[str, tuple[int, str]] = {}
     for role, known in ROLES.items():
         names = (columns[role],) if role in columns else known
-        at = next((word for word in names if word in header), None)
-        if at is not None:
-            found[role] = (header.index(at), at)
+        name = next((name for name in names if name in header), None)
+        if name is not None:
+            found[role] = (header.index(name), name)
         elif role in NEEDED or role in columns:
-            message = f"{name}, ligne 1 : pas de colonne « {names[0]} » ({role}) ; accepté : {', '.join(header)} (--map {role}=COLONNE)"
-            raise LogError(message)
+            listed = ", ".join(map(_short, header[:_SHOWN_COLUMNS]))
+            accepted = f"--map {role}=COLONNE, une de : {listed}"
+            raise LogError(
+                f"pas de colonne pour le rôle « {role} »", line=1, column=_short(names[0]), accepted=accepted
+            )
     return found
 
 
-def _row(cells: list[str], place: dict[str, tuple[int, str]], name: str, line: int) -> Row:
-    def cell(role: str) -> str:
-        if role not in place:
-            return ""
-        value = cells[place[role][0]].strip()
-        if len(value) > MAX_FIELD or (not value and role in NEEDED):
-            message = f"{name}, ligne {line}, colonne « {place[role][1]} » : {'vide' if not value else 'trop long'}"
-            raise LogError(message)
-        return value
-
-    def instant(role: str) -> datetime | None:
-        value = cell(role)
-        return _instant(value, f"{name}, ligne {line}, colonne « {place[role][1]} »") if value else None
-
-    time = instant("time")
-    assert time is not None  # noqa: S101  (an empty one was refused just above)
-    return Row(line, cell("case"), cell("activity"), time, instant("start"), instant("end"), instant("deadline"))
-
-
-def _instant(value: str, where: str) -> datetime:
-    example = "accepté : un instant avec son fuseau, par exemple 2011-10-11T13:45:40+02:00"
-    try:
-        read = datetime.fromisoformat(value)
-    except ValueError:
-        message = f"{where} : « {value[:60]} » n'est pas un instant ; {example}"
-        raise LogError(message) from None
-    if read.tzinfo is None:
-        message = f"{where} : « {value[:60]} » est sans fuseau horaire ; {example}"
-        raise LogError(message)
-    if not 1900 < read.year < 2900:  # noqa: PLR2004  (nothing can be reckoned from the ends of the calendar)
-        message = f"{where} : « {value[:60]} » est hors du calendrier ; {example}"
-        raise LogError(message)
-    return read.astimezone(UTC)
+def _short(words: str) -> str:
+    return words if len(words) <= _SHOWN else words[:_SHOWN] + "…"

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 SLICE = 500
 TICK_STALE = timedelta(minutes=2)
 LATE = timedelta(minutes=5)
+PROOF_STALE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Health:
     dead_reactions: int
     suspended_definitions: int
     problems: int
+    proof_age: float | None
+    unheard: bool
     red: tuple[str, ...] = ()
 
 
@@ -57,14 +60,19 @@ select
   (select count(*) from notices where state = 'dead') as dead_notices,
   (select count(*) from reaction_failures where next_at is null) as dead_reactions,
   (select count(*) from definitions where state = 'suspended') as suspended_definitions,
-  (select coalesce(nullif(split_part(note, ' ', 2), '')::integer, 0) from heartbeats where name = 'reconcile') as problems
+  (select greatest(coalesce(nullif(split_part(note, ' ', 2), ''), '0')::integer,
+                   coalesce(nullif(split_part(note, ' ', 3), ''), '0')::integer)
+    from heartbeats where name = 'reconcile') as problems,
+  (select extract(epoch from clock_timestamp() - at)::float8 from heartbeats where name = 'reconcile') as proof_age,
+  exists (select from (select dossier_id, seq from pending order by lane, dossier_id, seq limit 100) p
+          join events e using (dossier_id, seq) where e.at < (select business_now()) - interval '1 hour') as unheard
 """
 
 
 def health(session: Session) -> Health:
     """How the whole stands. Red: a stale tick, something overdue for minutes, or a failed proof."""
     row = session.execute(text(_HEALTH)).one()
-    values = {**row._mapping, "problems": row.problems or 0}  # noqa: SLF001  (SQLAlchemy's public name)
+    values = {**row._mapping, "problems": row.problems or 0, "unheard": bool(row.unheard)}  # noqa: SLF001  (SQLAlchemy's public name)
     red = []
     if row.tick_age is None or row.tick_age > TICK_STALE.total_seconds():
         red.append("aucun battement récent de l'horloge")
@@ -72,6 +80,10 @@ def health(session: Session) -> Health:
         red.append("des dossiers échus attendent l'horloge")
     if row.oldest_undelivered is not None and row.oldest_undelivered > LATE.total_seconds():
         red.append("des messages attendent d'être envoyés")
+    if row.proof_age is not None and row.proof_age > PROOF_STALE.total_seconds():
+        red.append("la vérification ne tourne plus")
+    if row.unheard:
+        red.append("des événements attendent leurs réactions")
     red += [
         words
         for count, words in (
@@ -90,14 +102,18 @@ def reconcile(make: sessionmaker[Session], *, size: int = SLICE) -> int:
     """Verify the next slice of dossiers, round and round; keep journal partitions ahead. Returns the problems found."""
     with make.begin() as session:
         note = session.execute(text("select note from heartbeats where name = 'reconcile'")).scalar()
-        last, before = (int(part) for part in note.split(" ")) if note else (0, 0)
+        last, seen, before = ([int(part) for part in note.split(" ")] + [0])[:3] if note else (0, 0, 0)
         session.execute(text("select journal_ensure((select coalesce(max(id), 0) from dossiers) + 1000000)"))
     with make() as session:
         session.execute(text("set transaction isolation level repeatable read, read only"))
         found, problems, _ = verify.slice_after(session, last, size)
     for problem in problems:
         log.error("dossier %s: %s: %s", problem.dossier_id, problem.proof, problem.text)
-    seen = len(problems) + (before if last else 0)  # since the round began
+    if last == 0:
+        seen, before = 0, seen  # a new round: what the last one found is told until this one is over
+    seen += len(problems)
+    ended = not found
+    kept = f" {before}" if before and not ended else ""
     with make.begin() as session:
-        beat(session, "reconcile", f"{found[-1] if found else 0} {seen if found else before}")
+        beat(session, "reconcile", f"{0 if ended else found[-1]} {seen}{kept}")
     return len(problems)

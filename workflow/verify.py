@@ -55,19 +55,28 @@ def verify(make: sessionmaker[Session], *, chunk: int = CHUNK) -> Iterator[Progr
 
 def verify_ids(session: Session, ids: list[int]) -> list[Problem]:
     """The same for some dossiers, in the session's transaction."""
-    return _check(session, _rows(session, "d.id = any(%(ids)s)", {"ids": ids}))[0]
+    rows, unread = _rows(session, "d.id = any(%(ids)s)", {"ids": ids})
+    return unread + _check(session, rows)[0]
 
 
 def slice_after(session: Session, last: int, chunk: int) -> tuple[list[int], list[Problem], int]:
     """The next `chunk` dossiers after id `last`: their ids, the problems found, the events read."""
-    rows = _rows(session, "d.id > %(last)s order by d.id limit %(chunk)s", {"last": last, "chunk": chunk})
+    rows, unread = _rows(session, "d.id > %(last)s order by d.id limit %(chunk)s", {"last": last, "chunk": chunk})
     problems, events = _check(session, rows)
-    return [row.id for row in rows], problems, events
+    return sorted([row.id for row in rows] + [problem.dossier_id for problem in unread]), unread + problems, events
 
 
-def _rows(session: Session, where: str, params: dict[str, Any]) -> list[Locked]:
+def _rows(session: Session, where: str, params: dict[str, Any]) -> tuple[list[Locked], list[Problem]]:
+    """The rows, by id, and those that cannot even be read."""
     statement = f"select {COLUMNS} from dossiers d where {where}"  # noqa: S608  (constants)
-    return sorted(map(locked, connection(session).execute(statement, params, binary=True)), key=lambda row: row.id)
+    rows: list[Locked] = []
+    unread: list[Problem] = []
+    for row in connection(session).execute(statement, params, binary=True):
+        try:
+            rows.append(locked(row))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            unread.append(Problem(row[0], "row", f"le dossier ne peut pas être lu : {error!r}"))
+    return sorted(rows, key=lambda row: row.id), unread
 
 
 def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:

@@ -118,6 +118,15 @@ begin
 end $$;
 create trigger definitions_are_immutable before update on definitions
     for each row execute function definitions_are_immutable();
+create function definitions_in_use_stay() returns trigger language plpgsql as $$
+begin
+    if exists (select from dossiers where definition_id = old.id) then
+        raise exception 'dossiers live under this definition' using errcode = 'restrict_violation';
+    end if;
+    return old;
+end $$;
+create trigger definitions_in_use_stay before delete on definitions
+    for each row execute function definitions_in_use_stay();
 """
 
 DOSSIERS = """
@@ -212,6 +221,7 @@ declare
     made integer := 0;
     name text;
 begin
+    perform pg_advisory_xact_lock(4078);  -- two places at once make each partition once
     for n in 0 .. (last_id / size) loop
         name := format('events_%s', lpad(n::text, 6, '0'));
         continue when to_regclass(name) is not null;
