@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, Select, select, update
 from sqlalchemy.orm import Session
 
 from states.definition import SCHEMA, parse
@@ -114,18 +113,24 @@ def for_submission(session: Session, name: str, on: datetime) -> Loaded:
 
 
 def known(session: Session) -> list[int]:
-    """The keys of the definitions that this program can read and that are not suspended: what a worker may claim."""
-    keys: Sequence[int] = (
-        session.execute(select(DefinitionRow.id).where(DefinitionRow.state != "suspended")).scalars().all()
-    )
-    readable = []
-    for key in keys:
+    """The keys of the definitions that this program can read and that are not suspended: what a sweep may claim."""
+    return _readable(session, select(DefinitionRow.id).where(DefinitionRow.state != "suspended"))
+
+
+def readable(session: Session) -> list[int]:
+    """The keys of the definitions that this program can read: whose events it may react to, whose notices it may send."""
+    return _readable(session, select(DefinitionRow.id))
+
+
+def _readable(session: Session, wanted: Select[tuple[int]]) -> list[int]:
+    found = []
+    for key in session.execute(wanted).scalars().all():
         try:
             get(session, key)
         except Refused:
             continue
-        readable.append(key)
-    return readable
+        found.append(key)
+    return found
 
 
 def suspend(session: Session, key: int, why: str) -> None:

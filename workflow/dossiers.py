@@ -83,6 +83,8 @@ class Locked:
     definition_id: int
     head: bytes
     dossier: Dossier
+    error: Exception | None = None
+    """Why the row cannot be read; its dossier is then empty. One bad row stops nobody else."""
 
 
 # --- submit -----------------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class Locked:
 def submit(session: Session, submissions: Sequence[Submission], *, actor: Actor) -> list[Submitted]:
     """Open dossiers, all or none. A key already used gives the dossier it opened. Raises BadInput, Refused."""
     _check_keys(submission.key for submission in submissions)
-    known = _by_key(session, submissions)
+    known = _by_key(session, submissions, actor)
     fresh = [submission for submission in submissions if submission.key is None or submission.key not in known]
     try:
         with session.begin_nested():
@@ -117,7 +119,7 @@ def _check_keys(keys: Any) -> None:
             )
 
 
-def _by_key(session: Session, submissions: Sequence[Submission]) -> dict[str, Submitted]:
+def _by_key(session: Session, submissions: Sequence[Submission], actor: Actor) -> dict[str, Submitted]:
     keys = [submission.key for submission in submissions if submission.key is not None]
     if len(set(keys)) != len(keys):
         raise BadInput(
@@ -127,7 +129,13 @@ def _by_key(session: Session, submissions: Sequence[Submission]) -> dict[str, Su
         return {}
     rows = session.execute(
         select(DossierRow.submit_key, DossierRow.id, DossierRow.reference).where(DossierRow.submit_key.in_(keys))
-    )
+    ).all()
+    if actor.role == "holder" and rows:
+        theirs = select(Party.dossier_id).where(
+            Party.person_id == actor.person, Party.dossier_id.in_([r.id for r in rows])
+        )
+        if len(set(session.execute(theirs).scalars())) < len(rows):
+            raise BadInput("key", "cette clé a déjà servi", field="key", accepted="une clé nouvelle")
     return {str(row.submit_key): Submitted(row.id, row.reference, repeated=True) for row in rows}
 
 
@@ -213,6 +221,9 @@ def perform(
     contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
     for row, context in zip(rows, contexts, strict=True):
         request = by_id[row.id]
+        if row.error is not None:
+            results[row.id] = Result(row.id, error=Refused("unreadable", f"le dossier {row.id} ne peut pas être lu"))
+            continue
         if row.id in repeats:
             results[row.id] = _repeated(session, row, request, repeats[row.id])
             continue
@@ -281,7 +292,10 @@ def _lock(
 
 def locked(row: Sequence[Any]) -> Locked:
     """A locked row from `COLUMNS`."""
-    return Locked(row[0], row[1], bytes(row[2]), dossier_of(row[3:]))
+    try:
+        return Locked(row[0], row[1], bytes(row[2]), dossier_of(row[3:]))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        return Locked(row[0], row[1], bytes(row[2]), Dossier(), error)
 
 
 def dossier_of(row: Sequence[Any]) -> Dossier:

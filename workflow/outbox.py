@@ -49,8 +49,9 @@ class Outgoing:
 
 _CLAIM = """
 update notices set attempts = attempts + 1, next_at = clock_timestamp() + cast(:lease as interval)
-where id = any(array(select id from notices where state = 'queued' and next_at <= clock_timestamp()
-    and not_before <= (select business_now()) order by next_at, id limit :limit for update skip locked))
+where id = any(array(select n.id from notices n join dossiers d on d.id = n.dossier_id
+    where n.state = 'queued' and n.next_at <= clock_timestamp() and n.not_before <= (select business_now())
+    and d.definition_id = any(:known) order by n.next_at, n.id limit :limit for update of n skip locked))
 returning id, message_id, dossier_id, seq, target, cause, attempts
 """
 _DOSSIERS = """
@@ -64,7 +65,7 @@ where d.id = any(:ids)
 
 def claim(session: Session, *, limit: int) -> list[Outgoing]:
     """Notices to send now, under a lease of `LEASE`. The caller commits before it sends anything."""
-    rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit}).all()
+    rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit, "known": definitions.readable(session)}).all()
     ids = list({row.dossier_id for row in rows})
     dossiers = {row.id: row for row in session.execute(text(_DOSSIERS), {"ids": ids})} if ids else {}
     claimed = []

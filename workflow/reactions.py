@@ -138,7 +138,7 @@ def react(make: sessionmaker[Session], *, limit: int = BATCH) -> int:
     """Consume up to `limit` pending events and what failed before; returns how many events. Commits by itself."""
     _retry(make)
     with make.begin() as session:
-        params = {"known": definitions.known(session), "shape": SHAPE, "limit": limit}
+        params = {"known": definitions.readable(session), "shape": SHAPE, "limit": limit}
         keys = sorted((row.dossier_id, row.seq) for row in session.execute(text(_CLAIM), params))
         if not keys:
             return 0

@@ -142,6 +142,9 @@ def _handle(session: Session, rows: Sequence[Locked], now: datetime, revision: i
     contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
     for row, context in zip(rows, contexts, strict=True):
         last = row.dossier.at
+        if row.error is not None:
+            failed.append((row, row.error))
+            continue
         try:
             loaded = definitions.get(session, row.definition_id)
             decision = decide(

@@ -69,14 +69,13 @@ def slice_after(session: Session, last: int, chunk: int) -> tuple[list[int], lis
 def _rows(session: Session, where: str, params: dict[str, Any]) -> tuple[list[Locked], list[Problem]]:
     """The rows, by id, and those that cannot even be read."""
     statement = f"select {COLUMNS} from dossiers d where {where}"  # noqa: S608  (constants)
-    rows: list[Locked] = []
-    unread: list[Problem] = []
-    for row in connection(session).execute(statement, params, binary=True):
-        try:
-            rows.append(locked(row))
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            unread.append(Problem(row[0], "row", f"le dossier ne peut pas être lu : {error!r}"))
-    return sorted(rows, key=lambda row: row.id), unread
+    found = sorted(map(locked, connection(session).execute(statement, params, binary=True)), key=lambda row: row.id)
+    unread = [
+        Problem(row.id, "row", f"le dossier ne peut pas être lu : {row.error!r}")
+        for row in found
+        if row.error is not None
+    ]
+    return [row for row in found if row.error is None], unread
 
 
 def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
