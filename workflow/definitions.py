@@ -122,9 +122,10 @@ def readable(session: Session) -> list[int]:
     return _readable(session, select(DefinitionRow.id))
 
 
-def _readable(session: Session, wanted: Select[tuple[int]]) -> list[int]:
-    found = []
-    for key in session.execute(wanted).scalars().all():
+def _readable(session: Session, wanted: Select[Any]) -> list[int]:
+    found: list[int] = []
+    keys: list[int] = list(session.execute(wanted).scalars())
+    for key in keys:
         try:
             get(session, key)
         except Refused:
