@@ -332,7 +332,8 @@ class _Run:
             self.done(len(group))
         if self.clock_runs:
             self._sweep_to(self.until)
-        self._stand_at(self.until)
+        with self.make.begin() as session:
+            _stand_at(session, self.until)
         return self._figures()
 
     def _freely(self) -> Iterator[list[Any]]:
@@ -366,22 +367,15 @@ class _Run:
     def _sweep_to(self, instant: datetime) -> None:
         """Let the clock fire, at the very instant at which each dossier wakes, whatever wakes up to `instant`."""
         while True:
-            with self.make() as session:
-                self.wake = session.execute(
-                    text("select min(wake_at) from dossiers where wake_at is not null and not stuck")
-                ).scalar()
-            if self.wake is None or self.wake > instant:
-                return
-            self._stand_at(self.wake)
+            with self.make.begin() as session:
+                self.wake = session.execute(text(_NEXT)).scalar()
+                if self.wake is None or self.wake > instant:
+                    return
+                _stand_at(session, self.wake)
             swept = sweep.sweep(self.make)
             if swept.stuck or not swept.done:
-                raise Refused(
-                    "sweep", f"l'horloge ne peut pas faire ce qui est échu le {self.wake.isoformat()} : rejeu abandonné"
-                )
-
-    def _stand_at(self, instant: datetime) -> None:
-        with self.make.begin() as session:
-            business_time.freeze(session, at=max(instant, business_time.now(session)))
+                sentence = f"l'horloge ne peut pas faire ce qui est échu le {self.wake.isoformat()} : rejeu abandonné"
+                raise Refused("sweep", sentence)
 
     def _apply(self, group: Sequence[Any]) -> None:
         """Make a group of acts in one transaction.
@@ -463,6 +457,7 @@ class _Run:
         return found
 
 
+_NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stuck"
 _NAMES = {_SUBMIT: "dépôt", _EVENT: "événement", _CLOSE: "clôture"}
 _FIGURES = """
 with late as (select distinct dossier_id from events where kind = 'clock.breach' and fired like :clock)
@@ -472,6 +467,11 @@ select (select count(*) from dossiers),
        count(*) filter (where d.phase <> 'resolved'), count(*) filter (where d.phase <> 'resolved' and l.dossier_id is not null)
 from dossiers d left join late l on l.dossier_id = d.id
 """
+
+
+def _stand_at(session: Session, instant: datetime) -> None:
+    """Move frozen business time up to an instant, unless it is there already."""
+    business_time.freeze(session, at=max(instant, business_time.now(session)))
 
 
 def _ids(session: Session, cases: Iterable[str]) -> dict[str, int]:

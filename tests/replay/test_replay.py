@@ -48,6 +48,7 @@ def a_log(path: Path, cases: int = 60) -> Path:
                 start + timedelta(days=15),
             ]
         )
+        end = None if deadline == BETWEEN else end
         times = [start + timedelta(hours=chance.uniform(-2, 300)) for _ in range(chance.randrange(1, 7))]
         times += [end] if end is not None and number % 4 == 0 else []
         due = None if number % 9 == 4 else deadline
