@@ -46,23 +46,23 @@ _JOURNAL = """
 e as (
     insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
                         command, facts, effect, fired, idem, hash)
-    select * from unnest(%(e_dossier)s::bigint[], %(e_seq)s::integer[], %(e_at)s::timestamptz[],
-                         %(e_effective)s::timestamptz[], %(e_kind)s::text[], %(e_person)s::integer[],
-                         %(e_unit)s::integer[], %(e_role)s::text[], %(e_definition)s::integer[],
-                         %(e_shape)s::smallint[], %(e_command)s::jsonb[], %(e_facts)s::jsonb[], %(e_effect)s::jsonb[],
-                         %(e_fired)s::text[], %(e_idem)s::text[], %(e_hash)s::bytea[])
+    select * from unnest(%(e_dossier)b::bigint[], %(e_seq)b::integer[], %(e_at)b::timestamptz[],
+                         %(e_effective)b::timestamptz[], %(e_kind)b::text[], %(e_person)b::integer[],
+                         %(e_unit)b::integer[], %(e_role)b::text[], %(e_definition)b::integer[],
+                         %(e_shape)b::smallint[], %(e_command)b::jsonb[], %(e_facts)b::jsonb[], %(e_effect)b::jsonb[],
+                         %(e_fired)b::text[], %(e_idem)b::text[], %(e_hash)b::bytea[])
 ), p as (
     insert into pending (dossier_id, seq, definition_id, shape, lane)
-    select *, %(lane)s from unnest(%(e_dossier)s::bigint[], %(e_seq)s::integer[], %(e_definition)s::integer[],
-                                   %(e_shape)s::smallint[])
+    select *, %(lane)s from unnest(%(e_dossier)b::bigint[], %(e_seq)b::integer[], %(e_definition)b::integer[],
+                                   %(e_shape)b::smallint[])
 )
 """
 _ROWS = """
-unnest(%(id)s::bigint[], %(state)s::text[], %(phase)s::text[], %(seq)s::integer[], %(version)s::integer[],
-       %(at)s::timestamptz[], %(unit)s::integer[], %(rung)s::smallint[], %(assignee)s::integer[],
-       %(pinned)s::boolean[], %(outcome)s::text[], %(units)s::text[], %(clocks)s::jsonb[], %(holds)s::jsonb[],
-       %(closed_at)s::timestamptz[], %(due_at)s::timestamptz[], %(wake_at)s::timestamptz[], %(head)s::bytea[],
-       %(before)s::integer[])
+unnest(%(id)b::bigint[], %(state)b::text[], %(phase)b::text[], %(seq)b::integer[], %(version)b::integer[],
+       %(at)b::timestamptz[], %(unit)b::integer[], %(rung)b::smallint[], %(assignee)b::integer[],
+       %(pinned)b::boolean[], %(outcome)b::text[], %(units)b::text[], %(clocks)b::jsonb[], %(holds)b::jsonb[],
+       %(closed_at)b::timestamptz[], %(due_at)b::timestamptz[], %(wake_at)b::timestamptz[], %(head)b::bytea[],
+       %(before)b::integer[])
     as v (id, state, phase, seq, version, at, unit_id, rung, assignee_id, pinned, outcome, units, clocks, holds,
           closed_at, due_at, wake_at, head, before)
 """
@@ -83,8 +83,8 @@ select v.id, v.state, v.phase, v.seq, v.version, v.at, v.unit_id, v.rung, v.assi
        v.units::integer[], v.clocks, v.holds, v.closed_at, v.due_at, v.wake_at, v.head,
        w.definition_id, w.data, w.reference, w.submit_key
 from {_ROWS}
-join unnest(%(id)s::bigint[], %(definition)s::integer[], %(data)s::jsonb[], %(reference)s::text[],
-            %(submit_key)s::text[]) as w (id, definition_id, data, reference, submit_key) using (id)
+join unnest(%(id)b::bigint[], %(definition)b::integer[], %(data)b::jsonb[], %(reference)b::text[],
+            %(submit_key)b::text[]) as w (id, definition_id, data, reference, submit_key) using (id)
 """  # noqa: S608  (constants of this module)
 
 
