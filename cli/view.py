@@ -38,6 +38,7 @@ class Holder:
     telephone: str | None
     zone: str
     person: str | None
+    staffed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,9 @@ def load(session: Session, key: int, actor: Actor) -> View:
     loaded = definitions.get(session, row[11])
     dossier = dossier_of(row[13:])
     sees = actor.role in SEES_TEXTS
-    unit = Holder(code, name, telephone, zone, assignee if sees else None) if code else None
     events = tuple(journal.read(session, [key]))
     context = directory.contexts(session, [dossier], now, revision)[0]
+    unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
     draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
     settle(draft, loaded.compiled)
     allowed, closed = _doors(loaded, draft, actor)
@@ -234,6 +235,8 @@ def _unit(view: View) -> str:
         if view.dossier.assignee is None
         else "attribué"
     )
+    if not view.unit.staffed:
+        parts[-1] = "personne n'y est en fonction en ce moment"
     if view.unit.telephone:
         parts.append(f"tél. {view.unit.telephone}")
     since = next((event.effective for event in reversed(view.events) if "unit" in event.effect), None)
@@ -307,6 +310,7 @@ def summary(view: View) -> dict[str, Any]:
             "name": view.unit.name,
             "telephone": view.unit.telephone,
             "zone": view.unit.zone,
+            "staffed": view.unit.staffed,
         }
         if view.unit
         else None,

@@ -7,6 +7,7 @@ strictly after its instant: at the due instant a person is still in time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from states.definition import ClockRule, Definition, Elapsed, Reminder
@@ -32,6 +33,14 @@ def due(rule: ClockRule, name: str, clock: Clock, holds: Sequence[Hold], fields:
     """
     base = begin(rule, n=clock.n, start=clock.start, fields=fields).due
     return base + sum((_overlap(hold, clock.start) for hold in holds if pauses(hold, name)), timedelta(0))
+
+
+def due_when_stopped(rule: ClockRule, name: str, clock: Clock, dossier: Dossier, at: datetime) -> datetime:
+    """The due instant that a clock stopped at `at` is left with: a hold still open counts up to then only."""
+    hold = dossier.hold
+    if hold is None or DUE_STEP in clock.done:
+        return clock.due
+    return due(rule, name, clock, (*dossier.holds[:-1], replace(hold, end=at)), dossier.data)
 
 
 def pauses(hold: Hold, name: str) -> bool:
@@ -71,7 +80,7 @@ def reminder_at(reminder: Reminder, name: str, clock: Clock, holds: Sequence[Hol
 
 def move_at(rule: ClockRule, name: str, clock: Clock, holds: Sequence[Hold]) -> datetime:
     """When the clock may ask for its trigger: once due, and after what a hold or a refusal makes it wait for."""
-    instant = clock.due
+    instant = max(clock.due, clock.start)
     if rule.grace is not None:
         for hold in holds:
             if hold.end is not None and hold.end > clock.start and pauses(hold, name):
@@ -89,10 +98,10 @@ def steps(definition: Definition, dossier: Dossier) -> Iterator[tuple[datetime, 
             continue
         done = clock.done
         if DUE_STEP not in done:
-            yield clock.due, name, DUE_STEP
+            yield max(clock.due, clock.start), name, DUE_STEP
             for reminder in rule.reminders:
                 if reminder.id not in done:
-                    yield reminder_at(reminder, name, clock, dossier.holds), name, reminder.id
+                    yield max(reminder_at(reminder, name, clock, dossier.holds), clock.start), name, reminder.id
         if rule.due.fire is not None and MOVE_STEP not in done:
             yield move_at(rule, name, clock, dossier.holds), name, MOVE_STEP
 

@@ -271,7 +271,10 @@ def _turn(draft: Draft, compiled: Compiled, name: str) -> None:
     for clock_name in compiled.clock_stops.get(name, ()):
         clock = draft.dossier.clocks.get(clock_name)
         if clock is not None and clock.end is None and clock_name not in starts:
-            draft.put_clock(clock_name, replace(clock, end=draft.effective, retry=None))
+            due = clocks.due_when_stopped(
+                draft.definition.clocks[clock_name], clock_name, clock, draft.dossier, draft.effective
+            )
+            draft.put_clock(clock_name, replace(clock, due=due, end=draft.effective, retry=None))
     for clock_name in starts:
         last = draft.dossier.clocks.get(clock_name)
         rule = draft.definition.clocks[clock_name]

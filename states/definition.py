@@ -74,6 +74,8 @@ def _readable(value: Any) -> Any:
 
 
 Words = Annotated[str, BeforeValidator(_readable)]
+Word = Annotated[str, BeforeValidator(_readable), StringConstraints(min_length=1, max_length=100)]
+Bound = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
 
 
 def _date(value: Any) -> Any:
@@ -170,9 +172,9 @@ class FieldRule(_Model):
         "commune",
         "topic",
     ]
-    min: int | None = None
-    max: int | None = None
-    of: tuple[str, ...] = ()
+    min: Bound | None = None
+    max: Bound | None = None
+    of: tuple[Word, ...] = ()
     personal: bool = False
     audience: Literal["holder", "internal"] | None = None
 
@@ -296,7 +298,7 @@ class Definition(_Model):
     effective: Effective
     initial: Name
     states: dict[Name, State]
-    roles: tuple[str, ...]
+    roles: tuple[Word, ...]
     fields: dict[Name, FieldRule] = {}
     submission: Submission
     triggers: tuple[Trigger, ...]
@@ -373,6 +375,8 @@ _SENTENCES = {
     "dict_type": "des clés et des valeurs sont attendues",
     "model_type": "des clés et des valeurs sont attendues",
     "model_attributes_type": "des clés et des valeurs sont attendues",
+    "string_too_short": "un mot est attendu, et rien n'est donné",
+    "string_too_long": "trop long",
     "string_type": "un mot est attendu",
     "string_unicode": "caractère interdit",
     "string_pattern_mismatch": "un nom en minuscules est attendu (lettres, chiffres, « _ »)",
@@ -463,7 +467,7 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
     seen: set[tuple[str, str]] = set()
     for index, trigger in enumerate(definition.triggers):
         place = ("triggers", str(index))
-        if trigger.name in ("submit", "open", "closed"):
+        if trigger.name in ("submit", "open", "closed", "state"):
             yield (*place, "name"), f"« {trigger.name} » est réservé"
         if not definition.sources(trigger):
             yield (*place, "from"), f"aucun état ; accepté : open, closed, {', '.join(definition.states)}"
@@ -603,10 +607,13 @@ def _stops(definition: Definition, name: str, clock: ClockRule) -> Iterator[tupl
         ends = trigger.to != "=" and trigger.to in definition.states and definition.states[trigger.to].terminal
         if ends and trigger.name not in clock.stop.when:
             yield ("clocks", name, "stop", "when"), f"« {trigger.name} » clôt le dossier et n'arrête pas cette horloge"
-        if ends and trigger.name in clock.start.when:
+        stays = trigger.to == "=" and any(
+            definition.states[state].terminal for state in definition.sources(trigger) if state in definition.states
+        )
+        if (ends or stays) and trigger.name in clock.start.when:
             yield (
                 ("clocks", name, "start", "when"),
-                f"« {trigger.name} » clôt le dossier : aucune horloge ne part alors",
+                f"« {trigger.name} » laisse un dossier clos : aucune horloge n'y part",
             )
 
 

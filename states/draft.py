@@ -63,7 +63,9 @@ class Draft:
                 self.put("outcome", None)
 
     def put(self, name: str, value: Any) -> None:
-        """Change one part of the dossier, and say so in the effect of the event being made."""
+        """Change one part of the dossier, and say so in the effect of the event being made; the same again is no change."""
+        if getattr(self.dossier, name) == value:
+            return
         setattr(self.dossier, name, value)
         self.effect[name] = value
 

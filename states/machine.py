@@ -62,7 +62,7 @@ class Compiled:
         draft.refusal = None
         if not self.machine.events[name].trigger(draft):
             code, sentence = draft.refusal or ("guard", "refusé par la définition")
-            raise Refused(code, f"« {name} » : {sentence}", field=name)
+            raise Refused(code, sentence, field=name)
         for effect in trigger.effects:
             EFFECTS[effect](draft)
         if "outcome" in trigger.sets:

@@ -171,6 +171,12 @@ def test_dates_are_said_in_the_zone_of_the_unit(cli):
     assert "(heure de Reunion)" in said.out
 
 
+def test_a_desk_where_nobody_sits_is_said_to_be_empty(cli):
+    given = ["--topic", "foncier", "--commune", "52448", "--title", "Une friche", "--blockage", "Terrain introuvable"]
+    said = cli("submit", *given, "--as", "porteur-saint-dizier")
+    assert "personne n'y est en fonction" in said.out
+
+
 def test_what_people_wrote_commands_no_terminal(cli):
     title = "Titre \u202e[bold red]rouge[/] \x9b31m"
     said = cli(

@@ -11,8 +11,9 @@ from config import yamltext
 from states.decide import decide
 from states.definition import Definition, parse
 from states.diagram import mermaid
-from states.dossier import DUE, SYSTEM, Act
+from states.dossier import DUE, SYSTEM, Act, Actor
 from states.errors import DefinitionError
+from states.machine import Compiled
 from tests.states.dossiers import (
     CONTEXT,
     COUPE_FILE,
@@ -97,6 +98,27 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         ("states", "triaged", "phase"),
         "submitted",
     ),
+    "a clock that a note on a closed dossier starts": (
+        lambda d: (
+            d["triggers"].append({"name": "note", "from": "closed", "to": "=", "by": ["holder"]}),
+            d["clocks"]["rung"]["start"]["when"].append("note"),
+        ),
+        ("clocks", "rung"),
+        "note",
+    ),
+    "an empty choice": (lambda d: d["fields"]["outcome"]["of"].append(""), ("fields", "outcome"), ""),
+    "a broken character in a choice": (
+        lambda d: d["fields"]["outcome"]["of"].append("a\ud800"),
+        ("fields", "outcome"),
+        "",
+    ),
+    "a bound that no number reaches": (
+        lambda d: d["fields"]["reason"].update(max="9" * 25),
+        ("fields", "reason"),
+        "",
+    ),
+    "an empty role": (lambda d: d["roles"].append(""), ("roles",), ""),
+    "a NUL in a role": (lambda d: d["roles"].append("a\0b"), ("roles",), ""),
     "an initial state that does not exist": (lambda d: d.update(initial="new"), ("initial",), "submitted, triaged"),
     "an initial state that is terminal": (lambda d: d.update(initial="resolved"), ("initial",), "terminal"),
     "a trigger that nobody may ask": (
@@ -507,6 +529,21 @@ def test_every_place_of_a_problem_has_a_line(what: str):
 # What such a definition would do
 
 
+@pytest.mark.parametrize(
+    "name", ["state", "trigger", "args", "effect", "actor", "put", "emit", "initial", "add_model", "events", "may"]
+)
+def test_a_trigger_whatever_its_name_is_refused_by_the_validator_or_runs(name: str):
+    data = small(clocks={}, triggers=[{"name": name, "from": "open", "to": "=", "by": ["referent"]}])
+    try:
+        definition = parse(data)
+    except DefinitionError:
+        return
+    machine = Compiled(definition)
+    act = Act(name, Actor(2, 10, "referent"))
+    (event,) = decide(machine, opened(machine, data={}), act, context=CONTEXT, at=START).events
+    assert event.kind == name
+
+
 def test_a_definition_with_two_ends_of_a_hold_still_ends_it_by_itself_in_every_state():
     hold, end = HOLDING
     resume = {**end, "name": "resume", "from": ["later"], "by": ["system"]}
@@ -517,9 +554,8 @@ def test_a_definition_with_two_ends_of_a_hold_still_ends_it_by_itself_in_every_s
     )  # fmt: skip
     data["states"]["later"] = {"phase": "triaged"}
     machine = compiled(data)
-    actor = DUE.actor
     args = {"motive": "wait", "answer_by": (START + DAY).isoformat()}
-    act = Act("hold", type(actor)(2, 10, "referent"), args)
+    act = Act("hold", Actor(2, 10, "referent"), args)
     held = decide(machine, opened(machine, data={}), act, context=CONTEXT, at=START).after
     (event,) = decide(machine, held, DUE, context=CONTEXT, at=START + 2 * DAY).events
     assert (event.kind, event.actor) == ("end_hold", SYSTEM)

@@ -253,5 +253,17 @@ def test_triage_to_a_unit_that_is_not_competent_is_refused_unless_forced():
         asked("triage", "submitted", to_unit=99)
 
 
+def test_giving_a_dossier_to_the_person_who_has_it_makes_no_page_stale():
+    dossier = asked("assign", "triaged")
+    again = decide(COUPE_FILE, dossier, Act("assign", ACTORS["head"], ARGS["assign"]), context=CONTEXT, at=NOW).after
+    assert again.version == dossier.version
+
+
+def test_a_refusal_as_it_is_shown_names_the_trigger_once():
+    with pytest.raises(Refused) as refusal:
+        asked("answer", "triaged", "holder")
+    assert str(refusal.value).count("answer") == 1
+
+
 def test_the_refusal_is_not_an_error_of_form():
     assert not issubclass(Refused, BadInput)

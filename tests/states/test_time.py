@@ -355,6 +355,14 @@ def test_resolving_during_a_hold_counts_the_pause_up_to_the_resolution_only():
     assert story.dossier.clocks["rung"].due == START + RUNG + DAY
 
 
+def test_a_clock_that_a_trigger_stops_during_a_hold_counts_the_pause_up_to_its_end_only():
+    story = Story()
+    story.hold(START + HOUR, START + 30 * DAY)
+    story.act("triage", REFERENT, START + 3 * HOUR, to_unit=11)
+    stopped = story.dossier.clocks["triage"]
+    assert (stopped.end, stopped.due) == (START + 3 * HOUR, TRIAGE_DUE + 2 * HOUR)
+
+
 def test_a_hold_until_the_end_of_the_calendar_is_refused_and_breaks_nothing():
     story = triaged()
     with pytest.raises(Refused):
@@ -683,6 +691,27 @@ def test_a_breach_never_counts_from_before_the_dossier_was_submitted():
         return
     (breach,) = story.wake()
     assert breach.effective >= START
+
+
+def test_a_date_already_past_at_submission_is_missed_before_the_clock_reminds_or_moves():
+    story = Story(
+        compiled(
+            small(
+                clocks={
+                    "late": clock(
+                        length={"field": "wanted_on"},
+                        reminders=[{"id": "half", "share": "1/2", "to": ["unit"]}],
+                        due={"fire": "go"},
+                    )
+                },
+                triggers=[{"name": "go", "from": "open", "to": "=", "by": ["system"]}],
+                submission={"by": ["referent"], "needs": ["wanted_on"]},
+            )
+        ),
+        data={"wanted_on": (START - DAY).isoformat()},
+    )
+    events = story.due(START) + story.wake()  # a wake at the very instant of the submission does not overtake it
+    assert said(events) == [(BREACH, "late:1:due"), (LAPSE, "late:1:half"), ("go", "late:1:move")]
 
 
 def test_a_proposal_not_accepted_lapses_at_the_clocks_hand_and_closes_the_dossier():
