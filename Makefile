@@ -10,13 +10,13 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup clean test kill shortfalls check format lock bench replay
+.PHONY: help setup clean test kill check format lock bench replay
 
 ##@ Start
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv (again only when the lock or pyproject.toml changes)
 
@@ -48,9 +48,6 @@ check: setup ## format, lint, types, and the direction of imports
 
 kill: setup ## the long test: real workers and a real broker, killed while they work
 	@$(BIN)/python -m pytest -q -m long tests/e2e $(ARGS)
-
-shortfalls: setup ## the tests that show what is known and not mended yet
-	@$(BIN)/python -m pytest -q -m shortfall $(ARGS)
 
 bench: setup ## the benchmark: transitions per second, beside raw SQL
 	@$(BIN)/python -m bench $(ARGS)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, TextClause, select, text
 from sqlalchemy.orm import Session
 
 from states.definition import Definition
@@ -33,8 +33,9 @@ class _Revision:
 _revisions: WeakKeyDictionary[Engine, _Revision] = WeakKeyDictionary()
 
 _STAFF = """
-select unit_id, person_id, valid_from, valid_to
-from memberships where unit_id is not null and role = any(:roles)
+select m.unit_id, m.person_id, greatest(m.valid_from, u.valid_from) as valid_from,
+       least(m.valid_to, u.valid_to) as valid_to
+from memberships m join units u on u.id = m.unit_id where m.role = any(:roles)
 """
 
 
@@ -112,7 +113,7 @@ def resolve(session: Session, definition: Definition, args: dict[str, Any]) -> d
         if rule is None or not isinstance(given, str) or not given:
             continue
         if rule.type == "unit":
-            values[name] = _found(session, name, given, Unit.code, Unit.id, "administration inconnue")
+            values[name] = _found(session, name, given, Unit.code, Unit.id, "administration inconnue", open_=_OPEN_UNIT)
         elif rule.type == "person":
             values[name] = _found(session, name, given, Person.login, Person.id, "personne inconnue")
         elif rule.type == "commune":
@@ -122,12 +123,21 @@ def resolve(session: Session, definition: Definition, args: dict[str, Any]) -> d
     return values
 
 
-def _found(session: Session, name: str, given: str, column: Any, wanted: Any, sentence: str) -> Any:
+# A unit that has closed, or is not open yet, is given nothing.
+_OPEN_UNIT = text(
+    "(valid_from is null or valid_from <= (select business_now())) and (valid_to is null or (select business_now()) < valid_to)"
+)
+_ANY = text("true")
+
+
+def _found(
+    session: Session, name: str, given: str, column: Any, wanted: Any, sentence: str, *, open_: TextClause = _ANY
+) -> Any:
     if "\x00" not in given:
-        found = session.execute(select(wanted).where(column == given).limit(1)).scalar()
+        found = session.execute(select(wanted).where(column == given, open_).limit(1)).scalar()
         if found is not None:
             return found
-    codes = [code for code in session.execute(select(column).distinct()).scalars() if code != ANYWHERE]
+    codes = [code for code in session.execute(select(column).where(open_).distinct()).scalars() if code != ANYWHERE]
     near = difflib.get_close_matches(given, codes, n=3, cutoff=0.4) or sorted(codes)[:5]
     shown = given[:60].replace("\x00", "\\0")
     raise BadInput(

@@ -24,7 +24,7 @@ from workflow import access, directory, texts
 from workflow.apply import LANE_BULK, LANE_PEOPLE, Change, Opening, apply, connection, open_dossiers
 from workflow.definitions import Loaded, for_submission, get
 from workflow.journal import GENESIS
-from workflow.models import DossierRow, Party
+from workflow.models import DossierRow, EventRow, Party
 
 MAX_KEY = 200
 BULK = 50  # from this many dossiers in one call, their events wait behind people's
@@ -94,6 +94,7 @@ def submit(session: Session, submissions: Sequence[Submission], *, actor: Actor)
     """Open dossiers, all or none. A key already used gives the dossier it opened. Raises BadInput, Refused."""
     _check_keys(submission.key for submission in submissions)
     known = _by_key(session, submissions, actor)
+    _check_same(session, submissions, known)
     fresh = [submission for submission in submissions if submission.key is None or submission.key not in known]
     try:
         with session.begin_nested():
@@ -137,6 +138,29 @@ def _by_key(session: Session, submissions: Sequence[Submission], actor: Actor) -
         if len(set(session.execute(theirs).scalars())) < len(rows):
             raise BadInput("key", "cette clé a déjà servi", field="key", accepted="une clé nouvelle")
     return {str(row.submit_key): Submitted(row.id, row.reference, repeated=True) for row in rows}
+
+
+def _check_same(session: Session, submissions: Sequence[Submission], known: Mapping[str, Submitted]) -> None:
+    """Refuse another content under a key already used: it is not a repeat."""
+    if not known:
+        return
+    recorded = session.execute(
+        select(EventRow.dossier_id, EventRow.definition_id, EventRow.command).where(
+            EventRow.dossier_id.in_([one.dossier_id for one in known.values()]), EventRow.seq == 1
+        )
+    )
+    commands = {row.dossier_id: row for row in recorded}
+    for submission in submissions:
+        first = known.get(submission.key) if submission.key is not None else None
+        if first is None:
+            continue
+        row = commands[first.dossier_id]
+        definition = get(session, row.definition_id).compiled.definition
+        given = fields.check(
+            definition, definition.submission, directory.resolve(session, definition, dict(submission.args))
+        )
+        if not texts.same(session, given, row.command["args"]):
+            raise BadInput("key", "cette clé a déjà servi à un autre dépôt", field="key", accepted="une clé nouvelle")
 
 
 _KEYS = "select nextval(pg_get_serial_sequence('dossiers', 'id')) from generate_series(1, :n)"

@@ -139,8 +139,16 @@ def folded(events: Iterable[Recorded]) -> Dossier:
     return fold((event.seq, event.at, event.effect) for event in events)
 
 
-def texts_of(command: Json) -> Iterator[uuid.UUID]:
+def references(command: Any) -> Iterator[tuple[str, uuid.UUID, str]]:
+    """The texts that a command refers to: (field, id, digest). What is not well formed is not one: the chain tells it."""
+    args = command.get("args") if isinstance(command, dict) else None
+    for name, value in args.items() if isinstance(args, dict) else ():
+        try:
+            yield name, uuid.UUID(value["text"]), str(value["sha256"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+
+
+def texts_of(command: Any) -> Iterator[uuid.UUID]:
     """The ids of the texts that a command refers to."""
-    for value in command.get("args", {}).values():
-        if isinstance(value, dict) and "text" in value:
-            yield uuid.UUID(value["text"])
+    return (key for _, key, _ in references(command))

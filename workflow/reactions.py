@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition
 from states.dossier import Json
-from states.errors import CoupeFileError
 from workflow import definitions
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 ATTEMPTS = 8
+ONE_BY_ONE = 8
 RETRY_FIRST = timedelta(seconds=30)
 
 
@@ -134,9 +135,27 @@ from unnest(%(dossier)s::bigint[], %(seq)s::integer[], %(subscriber)s::text[], %
 """
 
 
+# What the database says no to: the batch is tried again, smaller, until what it refuses is alone.
+REFUSALS = (psycopg.IntegrityError, psycopg.DataError, psycopg.InternalError, psycopg.ProgrammingError)
+
+
 def react(make: sessionmaker[Session], *, limit: int = BATCH) -> int:
     """Consume up to `limit` pending events and what failed before; returns how many events. Commits by itself."""
     _retry(make)
+    try:
+        return _consume(make, limit, alone=limit == 1)
+    except REFUSALS:
+        if limit == 1:
+            raise
+        return sum((react_one(make) for _ in range(limit)), 0) if limit <= ONE_BY_ONE else react(make, limit=limit // 8)
+
+
+def react_one(make: sessionmaker[Session]) -> int:
+    """Consume the next pending event; rows that the database refuses are kept as that subscriber's failure."""
+    return _consume(make, 1, alone=True)
+
+
+def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
     with make.begin() as session:
         params = {"known": definitions.readable(session), "shape": SHAPE, "limit": limit}
         keys = sorted((row.dossier_id, row.seq) for row in session.execute(text(_CLAIM), params))
@@ -144,28 +163,39 @@ def react(make: sessionmaker[Session], *, limit: int = BATCH) -> int:
             return 0
         rows: list[tuple[Any, ...]] = []
         failures: list[tuple[int, int, str, str]] = []
-        for event, definition in _happened(session, keys):
+        found = _happened(session, keys)
+        for event, definition in found:
             for name, subscriber in SUBSCRIBERS.items():
                 try:
-                    rows += _rows(name, event, subscriber(event, definition))
+                    made = _rows(name, event, subscriber(event, definition))
+                    if alone:  # each subscriber apart: what the database refuses of one is its own failure
+                        with session.begin_nested():
+                            _write(session, made)
+                    else:
+                        rows += made
                 except Exception as error:  # noqa: BLE001  (a subscriber's error is its own)
                     log.warning("subscriber %s failed on %s/%s: %r", name, event.dossier_id, event.seq, error)
-                    failures.append((event.dossier_id, event.seq, name, repr(error)[:2000]))
+                    failures.append((event.dossier_id, event.seq, name, repr(error)[:2000].replace("\x00", "")))
         _write(session, rows)
         _keep_failures(session, failures)
-        counts = sorted(Counter(key for key, _ in keys).items())  # in key order: two reactors never wait in a ring
-        ids, numbers = (list(column) for column in zip(*counts, strict=True))
-        connection(session).execute(_REACTED, {"ids": ids, "counts": numbers})
+        _count(session, [(event.dossier_id, event.seq) for event, _ in found])
         return len(keys)
+
+
+def _count(session: Session, keys: Sequence[tuple[int, int]]) -> None:
+    """Note how many events of each dossier were reacted to, in key order: two reactors never wait in a ring."""
+    if keys:
+        ids, counts = (list(part) for part in zip(*sorted(Counter(key for key, _ in keys).items()), strict=True))
+        connection(session).execute(_REACTED, {"ids": ids, "counts": counts})
 
 
 def _happened(session: Session, keys: Sequence[tuple[int, int]]) -> list[tuple[Happened, Definition]]:
     ids, seqs = (list(column) for column in zip(*keys, strict=True))
     rows = connection(session).execute(_EVENTS, {"ids": ids, "seqs": seqs}, binary=True).fetchall()
     found = [(Happened(*row[:9]), definitions.get(session, row[9]).compiled.definition) for row in rows]
-    if len(found) != len(keys):
-        message = f"{len(keys) - len(found)} pending events are not in the journal"
-        raise CoupeFileError("pending", message)
+    for dossier, seq in set(keys) - {(event.dossier_id, event.seq) for event, _ in found}:
+        # Nothing to react to: the key goes, the count is not raised, and `verify` speaks of what is missing.
+        log.error("pending %s/%s is not in the journal", dossier, seq)
     return found
 
 
@@ -187,8 +217,10 @@ def _keep_failures(session: Session, failures: Sequence[tuple[int, int, str, str
 
 
 _DUE_FAILURES = """
-select dossier_id, seq, subscriber, attempts from reaction_failures where next_at <= clock_timestamp()
-order by next_at limit 100 for update skip locked
+select f.dossier_id, f.seq, f.subscriber, f.attempts from reaction_failures f
+join events e on e.dossier_id = f.dossier_id and e.seq = f.seq
+where f.next_at <= clock_timestamp() and e.definition_id = any(:known) and e.shape <= :shape
+order by f.next_at limit 100 for update of f skip locked
 """
 _FAILED_AGAIN = """
 update reaction_failures set attempts = attempts + 1, error = :error,
@@ -199,16 +231,17 @@ where dossier_id = :id and seq = :seq and subscriber = :subscriber
 
 def _retry(make: sessionmaker[Session]) -> None:
     with make.begin() as session:
-        for row in session.execute(text(_DUE_FAILURES)).all():
+        for row in session.execute(text(_DUE_FAILURES), {"known": definitions.readable(session), "shape": SHAPE}).all():
             key = {"id": row.dossier_id, "seq": row.seq, "subscriber": row.subscriber}
             try:
                 ((event, definition),) = _happened(session, [(row.dossier_id, row.seq)])
                 told = SUBSCRIBERS[row.subscriber](event, definition)
+                with session.begin_nested():
+                    _write(session, _rows(row.subscriber, event, told))
             except Exception as error:  # noqa: BLE001  (kept with its attempts)
-                again = {**key, "error": repr(error)[:2000], "most": ATTEMPTS, "first": RETRY_FIRST}
+                again = {**key, "error": repr(error)[:2000].replace("\x00", ""), "most": ATTEMPTS, "first": RETRY_FIRST}
                 session.execute(text(_FAILED_AGAIN), again)
                 continue
-            _write(session, _rows(row.subscriber, event, told))
             session.execute(
                 text(
                     "delete from reaction_failures where dossier_id = :id and seq = :seq and subscriber = :subscriber"

@@ -76,16 +76,24 @@ def _same(given: Any, recorded: Any, known: dict[uuid.UUID, str | None]) -> bool
     return body is None or body == given
 
 
-def altered(session: Session, references: Sequence[tuple[uuid.UUID, str]]) -> list[uuid.UUID]:
-    """The texts that no longer match the digest that the journal holds; erased ones cannot be checked and are not listed."""
-    rows = session.execute(select(TextRow).where(TextRow.id.in_([key for key, _ in references]))).scalars()
+def altered(session: Session, references: Sequence[tuple[int, str, uuid.UUID, str]]) -> list[tuple[int, uuid.UUID]]:
+    """The (dossier, text) that no longer are what the journal sealed, from (dossier, field, id, digest).
+
+    What an erased text said cannot be checked; that it is there, and where it belongs, still is.
+    """
+    rows = session.execute(select(TextRow).where(TextRow.id.in_([key for _, _, key, _ in references]))).scalars()
     known = {row.id: row for row in rows}
-    wrong = []
-    for key, wanted in references:
-        row = known.get(key)
-        if row is None or (row.body is not None and (row.salt is None or digest(row.salt, row.body) != wanted)):
-            wrong.append(key)
-    return wrong
+    return [
+        (dossier, key)
+        for dossier, field, key, wanted in references
+        if not _intact(known.get(key), dossier, field, wanted)
+    ]
+
+
+def _intact(row: TextRow | None, dossier: int, field: str, wanted: str) -> bool:
+    if row is None or (row.dossier_id, row.field) != (dossier, field):
+        return False
+    return row.body is None or (row.salt is not None and digest(row.salt, row.body) == wanted)
 
 
 def erase(session: Session, ids: Sequence[uuid.UUID]) -> int:

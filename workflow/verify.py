@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,7 +16,7 @@ from states.fold import UnknownEffect
 from workflow import definitions, texts
 from workflow.apply import connection
 from workflow.dossiers import COLUMNS, Locked, locked
-from workflow.journal import GENESIS, Recorded, folded, read, verify_chain
+from workflow.journal import GENESIS, Recorded, folded, read, references, verify_chain
 
 CHUNK = 200
 
@@ -48,6 +47,8 @@ def verify(make: sessionmaker[Session], *, chunk: int = CHUNK) -> Iterator[Progr
             session.execute(text("set transaction isolation level repeatable read, read only"))
             found, problems, counted = slice_after(session, last, chunk)
         if not found:
+            if problems:
+                yield Progress(dossiers, events, tuple(problems))
             return
         last, dossiers, events = found[-1], dossiers + len(found), events + counted
         yield Progress(dossiers, events, tuple(problems))
@@ -63,7 +64,9 @@ def slice_after(session: Session, last: int, chunk: int) -> tuple[list[int], lis
     """The next `chunk` dossiers after id `last`: their ids, the problems found, the events read."""
     rows, unread = _rows(session, "d.id > %(last)s order by d.id limit %(chunk)s", {"last": last, "chunk": chunk})
     problems, events = _check(session, rows)
-    return sorted([row.id for row in rows] + [problem.dossier_id for problem in unread]), unread + problems, events
+    ids = sorted([row.id for row in rows] + [problem.dossier_id for problem in unread])
+    upto = ids[-1] if len(ids) == chunk else _END
+    return ids, _vanished(session, last, upto) + unread + problems, events
 
 
 def _rows(session: Session, where: str, params: dict[str, Any]) -> tuple[list[Locked], list[Problem]]:
@@ -93,8 +96,27 @@ def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
         if accounted != row.dossier.seq:
             words = f"{accounted} événements traités ou en attente, {row.dossier.seq} au journal"
             problems.append(Problem(row.id, "reactions", words))
+    lost = session.execute(text(_LOST_STUCK), {"ids": ids}).scalars()
+    problems += [Problem(key, "stuck", "mis de côté, et personne ne le reprendra") for key in lost]
     problems += _altered(session, journal)
     return problems, sum(map(len, journal.values()))
+
+
+_LOST_STUCK = """
+select id from dossiers d where id = any(:ids) and stuck and not exists (select from stuck s where s.dossier_id = d.id)
+order by id
+"""
+_VANISHED = """
+select distinct e.dossier_id from events e where e.dossier_id > :last and e.dossier_id <= :upto
+and not exists (select from dossiers d where d.id = e.dossier_id) order by 1
+"""
+_END = 2**63 - 1
+
+
+def _vanished(session: Session, last: int, upto: int) -> list[Problem]:
+    """Dossiers that have a journal and no row any more."""
+    keys = session.execute(text(_VANISHED), {"last": last, "upto": upto}).scalars()
+    return [Problem(key, "row", "le journal parle d'un dossier qui n'existe plus") for key in keys]
 
 
 def _numbers(session: Session, statement: str, ids: list[int]) -> dict[int, int]:
@@ -118,23 +140,24 @@ def _dossier(session: Session, row: Locked, events: list[Recorded]) -> Iterator[
         yield "fold", f"le dossier diffère de son journal : {', '.join(names)}"
         return
     try:
-        definition = definitions.get(session, row.definition_id).compiled.definition
+        loaded = definitions.get(session, row.definition_id)
     except CoupeFileError:
         return  # a newer program's: its clock is that program's to check
+    if events and events[-1].definition != loaded.digest:
+        yield "definition", "le dossier n'est plus sous la définition de son dernier événement"
+        return
     if dossier.at is not None:
-        wake = clocks.wake(definition, dossier, dossier.at)
+        wake = clocks.wake(loaded.compiled.definition, dossier, dossier.at)
         if wake != dossier.wake_at:
             yield "wake", f"réveil prévu le {dossier.wake_at}, le calcul donne {wake}"
 
 
 def _altered(session: Session, journal: dict[int, list[Recorded]]) -> list[Problem]:
-    references, owner = [], {}
-    for key, events in journal.items():
-        for event in events:
-            for value in event.command.get("args", {}).values():
-                if isinstance(value, dict) and "text" in value:
-                    identity = uuid.UUID(value["text"])
-                    references.append((identity, value["sha256"]))
-                    owner[identity] = key
-    wrong = texts.altered(session, references) if references else []
-    return [Problem(owner[key], "texts", f"le texte {key} n'est plus celui que le journal a scellé") for key in wrong]
+    found = [
+        (key, name, identity, sealed)
+        for key, events in journal.items()
+        for event in events
+        for name, identity, sealed in references(event.command)
+    ]
+    wrong = texts.altered(session, found) if found else []
+    return [Problem(key, "texts", f"le texte {text} n'est plus celui que le journal a scellé") for key, text in wrong]

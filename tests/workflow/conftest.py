@@ -243,27 +243,3 @@ def thousand(postgres: Postgres, thousand_template: str) -> Iterator[World]:
     yield World(postgres.url(name), engine)
     engine.dispose()
     run(postgres, f"drop database {name} with (force)")
-
-
-# What these show is a shortfall of the product that is known and not mended yet: `make shortfalls` runs them.
-# A line goes when its test passes; none may be added for a test that ever passed.
-SHORTFALLS = (
-    "test_an_altered_column_of_a_dossier_is_detected[definition_id]",
-    "test_a_dossier_that_vanished_from_its_table_is_detected",
-    "test_a_dossier_marked_stuck_that_nobody_will_retry_is_detected",
-    "test_an_altered_text_is_detected[update texts set dossier_id",
-    "test_an_altered_text_is_detected[update texts set field",
-    "test_a_verification_reports_nonsense_and_goes_on_behind_it",
-    "test_another_submission_under_a_key_already_used_is_refused",
-    "test_a_subscriber_whose_rows_the_database_refuses_stops_nobody_else",
-    "test_a_pending_key_whose_event_is_missing_stops_nobody_else",
-    "test_an_old_worker_leaves_a_newer_definition_s_failed_reaction",
-    "test_a_rung_whose_administration_has_closed_is_a_vacancy",
-    "test_a_dossier_is_never_given_to_an_administration_that_has_closed",
-)
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if any(item.name.startswith(name) for name in SHORTFALLS):
-            item.add_marker("shortfall")
