@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -125,7 +126,7 @@ class Elapsed(_Model):
             raise ValueError(message)
         return self
 
-    @property
+    @cached_property
     def delta(self) -> timedelta:
         """The length as a timedelta."""
         return timedelta(

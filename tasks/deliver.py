@@ -48,16 +48,19 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
         with make.begin() as session:
             outbox.void(session, notice.id, notice.void)
         return True
-    alive = True
+    alive, link = True, False
     try:
         people = [(name, mail) for name, mail in notice.people if _ADDRESS.fullmatch(mail)]
         refused = out.send(compose(notice, people, settings)) if people else {}
         why = "" if people else f"personne à joindre au siège « {notice.target} », ni boîte aux lettres lisible"
     except Exception as error:  # noqa: BLE001  (a letter's error is its own)
         alive = not isinstance(error, smtplib.SMTPServerDisconnected)
+        link = not alive or (isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException))
         why = repr(error)
     with make.begin() as session:
-        if why:
+        if link:
+            outbox.failed(session, notice, why, most=outbox.LINK_ATTEMPTS)
+        elif why:
             outbox.failed(session, notice, why)
         else:
             told = [mail for _, mail in people if mail not in refused]

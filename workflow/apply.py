@@ -1,12 +1,13 @@
 """apply: the single place that changes a dossier, the same for one or for a thousand.
 
-One hand-written statement, sent on the session's own connection, writes the rows (exactly what fold yields), their
-journal and the keys of what is now pending. Nothing here talks to the network, and nothing else is on the hot path.
+A hand-written write path, sent on the session's own connection, writes the rows (exactly what fold yields), their
+journal, the keys of what is now pending and the texts that were given, in one round trip. Nothing here talks to the network, and nothing else is on the hot path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,13 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from states.dossier import Decision, Dossier
+from workflow import texts
 from workflow.definitions import Loaded
 from workflow.journal import SHAPE, digest, dumps
+from workflow.texts import Kept
 
 LANE_PEOPLE, LANE_BULK = 0, 1
+Statement = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +92,64 @@ join unnest(%(id)b::bigint[], %(definition)b::integer[], %(data)b::jsonb[], %(re
 """  # noqa: S608  (constants of this module)
 
 
-def apply(session: Session, changes: Sequence[Change], *, lane: int = LANE_PEOPLE) -> None:
-    """Write decided changes, in the session's transaction, to rows that it holds locked."""
-    if changes:
-        _write(session, _CHANGE, _columns(changes, lane), len(changes))
+# The same for one dossier and one event, the common case, without arrays; further events follow it.
+_EVENT_ONE = """
+with e as (
+    insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
+                        command, facts, effect, fired, idem, hash)
+    values (%(e_dossier)s, %(e_seq)s, %(e_at)s, %(e_effective)s, %(e_kind)s, %(e_person)s, %(e_unit)s, %(e_role)s,
+            %(e_definition)s, %(e_shape)s, %(e_command)s::jsonb, %(e_facts)s::jsonb, %(e_effect)s::jsonb, %(e_fired)s,
+            %(e_idem)s, %(e_hash)s)
+), p as (
+    insert into pending (dossier_id, seq, definition_id, shape, lane)
+    values (%(e_dossier)s, %(e_seq)s, %(e_definition)s, %(e_shape)s, %(lane)s)
+)
+"""
+_MORE_ONE = _EVENT_ONE + "select 1"
+_CHANGE_ONE = (
+    _EVENT_ONE
+    + """
+update dossiers set
+    state = %(state)s, phase = %(phase)s, seq = %(seq)s, version = %(version)s, at = %(at)s, unit_id = %(unit)s,
+    rung = %(rung)s, assignee_id = %(assignee)s, pinned = %(pinned)s, outcome = %(outcome)s,
+    units = %(units)s::integer[], clocks = %(clocks)s::jsonb, holds = %(holds)s::jsonb, closed_at = %(closed_at)s,
+    due_at = %(due_at)s, wake_at = %(wake_at)s, head = %(head)s
+where id = %(id)s and seq = %(before)s
+"""
+)
 
 
-def open_dossiers(session: Session, changes: Sequence[Change], openings: Sequence[Opening], *, lane: int) -> None:
-    """Write new dossiers, in the session's transaction. Raises IntegrityError on a submit key already used."""
-    columns = _columns(changes, lane)
+def apply(session: Session, changes: Sequence[Change], *, kept: Sequence[Kept] = (), lane: int = LANE_PEOPLE) -> None:
+    """Write decided changes, and the texts that their events refer to, in the session's transaction, to rows that it
+    holds locked. One round trip.
+    """
+    if not changes:
+        return
+    rows, events = _parts(changes)
+    if len(rows) == 1:
+        every = [{**dict(zip(_EVENT_NAMES, event, strict=True)), "lane": lane} for event in events]
+        statements = [(_CHANGE_ONE, {**dict(zip(_ROW_NAMES, rows[0], strict=True)), **every[0]})]
+        statements += [(_MORE_ONE, params) for params in every[1:]]
+    else:
+        statements = [(_CHANGE, _columns(rows, events, lane))]
+    _write(session, [*statements, *texts.keeping(kept)], len(changes))
+
+
+def open_dossiers(
+    session: Session,
+    changes: Sequence[Change],
+    openings: Sequence[Opening],
+    *,
+    kept: Sequence[Kept] = (),
+    lane: int = LANE_PEOPLE,
+) -> None:
+    """Write new dossiers, in the session's transaction. Raises psycopg's UniqueViolation on a submit key already used."""
+    columns = _columns(*_parts(changes), lane)
     columns["definition"] = [change.definition.id for change in changes]
     columns["data"] = [dumps(change.decision.after.data).decode() for change in changes]
     columns["reference"] = [opening.reference for opening in openings]
     columns["submit_key"] = [opening.submit_key for opening in openings]
-    _write(session, _OPEN, columns, len(changes))
+    _write(session, [(_OPEN, columns), *texts.keeping(kept)], len(changes), together=False)
 
 
 def connection(session: Session) -> psycopg.Connection[Any]:
@@ -111,19 +159,36 @@ def connection(session: Session) -> psycopg.Connection[Any]:
     return found
 
 
-def _write(session: Session, statement: str, columns: dict[str, Any], rows: int) -> None:
-    cursor = connection(session).execute(statement, columns)
-    if cursor.rowcount != rows:
-        message = f"{rows - cursor.rowcount} of {rows} rows were not as they were decided on"
+def _write(session: Session, statements: Sequence[Statement], rows: int, *, together: bool = True) -> None:
+    """Send the statements, in one round trip when `together`; the first is the one that writes the rows.
+
+    After an error inside a pipeline psycopg believes prepared what the server never saw: such a connection is not used
+    again. Where the transaction is to survive an error, the statements go one by one.
+    """
+    driver = connection(session)
+    try:
+        with driver.pipeline() if together and len(statements) > 1 else nullcontext():
+            cursors = [driver.execute(statement, params) for statement, params in statements]
+    except psycopg.Error as error:
+        if together and len(statements) > 1:
+            session.connection().invalidate(error)
+        raise
+    if cursors[0].rowcount != rows:
+        message = f"{rows - cursors[0].rowcount} of {rows} rows were not as they were decided on"
         raise LostUpdate(message)
 
 
-def _columns(changes: Sequence[Change], lane: int) -> dict[str, Any]:
+def _parts(changes: Sequence[Change]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows of the dossiers, and those of their journal."""
     rows: list[tuple[Any, ...]] = []
     events: list[tuple[Any, ...]] = []
     for change in changes:
         head = _chain(change, events)
         rows.append(_row(change.dossier_id, change.decision.before, change.decision.after, head))
+    return rows, events
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]], lane: int) -> dict[str, Any]:
     columns: dict[str, Any] = dict(zip(_ROW_NAMES, map(list, zip(*rows, strict=True)), strict=True))
     columns.update(zip(_EVENT_NAMES, map(list, zip(*events, strict=True)), strict=True))
     columns["lane"] = lane

@@ -42,7 +42,14 @@ from memberships m join units u on u.id = m.unit_id where m.role = any(:roles)
 def contexts(session: Session, dossiers: Iterable[Dossier], at: datetime, revision: int) -> list[Context]:
     """The facts that decisions about these dossiers may consult, as they stand at `at`."""
     current = _current(session, revision)
-    return [_context(session, current, dossier, at) for dossier in dossiers]
+    known: dict[tuple[Any, ...], Context] = {}
+    found = []
+    for dossier in dossiers:
+        key = (dossier.unit, dossier.data.get("topic"), dossier.data.get("commune"))
+        if key not in known:
+            known[key] = _context(session, current, dossier, at)
+        found.append(known[key])
+    return found
 
 
 def ladder_context(session: Session, data: Json, at: datetime) -> Context:

@@ -182,8 +182,7 @@ def _open(session: Session, submissions: Sequence[Submission], actor: Actor) -> 
         openings.append(Opening(submission.reference or _reference(key, args), submission.key))
         kept += aside
         parties += [Party(dossier_id=key, person_id=person) for person in _holders(submission, actor)]
-    open_dossiers(session, changes, openings, lane=LANE_BULK if len(changes) >= BULK else LANE_PEOPLE)
-    texts.keep(session, kept)
+    open_dossiers(session, changes, openings, kept=kept, lane=LANE_BULK if len(changes) >= BULK else LANE_PEOPLE)
     session.add_all(parties)
     session.flush()
     return [Submitted(change.dossier_id, opening.reference) for change, opening in zip(changes, openings, strict=True)]
@@ -262,8 +261,7 @@ def perform(
         results[row.id] = _result(change)
     if lane is None:
         lane = LANE_BULK if len(changes) >= BULK else LANE_PEOPLE
-    apply(session, changes, lane=lane)
-    texts.keep(session, kept)
+    apply(session, changes, kept=kept, lane=lane)
     return [results.get(key) or Result(key, error=_unknown(key)) for key in by_id]
 
 

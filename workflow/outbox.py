@@ -20,6 +20,8 @@ from states.errors import CoupeFileError
 from workflow import definitions
 
 ATTEMPTS = 8
+# A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
+LINK_ATTEMPTS = 50
 LEASE = timedelta(seconds=60)
 BACK_OFF, BACK_OFF_MOST = timedelta(seconds=30), timedelta(hours=1)
 
@@ -73,7 +75,7 @@ def claim(session: Session, *, limit: int) -> list[Outgoing]:
         try:
             claimed.append(_outgoing(session, row, dossiers[row.dossier_id]))
         except (KeyError, ValueError, CoupeFileError) as error:  # it stops no other
-            _failed(session, row.id, row.attempts, f"avis illisible : {error!r}")
+            _failed(session, row.id, row.attempts, f"avis illisible : {error!r}", ATTEMPTS)
     return claimed
 
 
@@ -180,13 +182,13 @@ def void(session: Session, key: int, why: str) -> bool:
     return _mark(session, key, "state = 'void', why = :value", why)
 
 
-def failed(session: Session, notice: Outgoing, why: str) -> None:
-    """Note a failed attempt: tried again later, or dead after `ATTEMPTS`, with the reason, for an operator."""
-    _failed(session, notice.id, notice.attempts, why)
+def failed(session: Session, notice: Outgoing, why: str, *, most: int | None = None) -> None:
+    """Note a failed attempt: tried again later, or dead after `most` of them (by default `ATTEMPTS`), with the reason."""
+    _failed(session, notice.id, notice.attempts, why, ATTEMPTS if most is None else most)
 
 
-def _failed(session: Session, key: int, attempts: int, why: str) -> None:
-    if attempts >= ATTEMPTS:
+def _failed(session: Session, key: int, attempts: int, why: str, most: int) -> None:
+    if attempts >= most:
         _mark(session, key, "state = 'dead', why = :value", why)
     else:
         _wait(session, key, attempts, why)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import select
 from pathlib import Path
 from typing import Any
 
 import orjson
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -28,14 +28,25 @@ def engine(url: str, *, pooled: bool = False, timeouts: dict[str, str] | None = 
         settings = {"timezone": "UTC", **TIMEOUTS, **(timeouts or {})}
         arguments["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
         arguments["prepare_threshold"] = 2
-    return create_engine(
+    made = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         connect_args=arguments,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
-        pool_pre_ping=True,
         **options,
     )
+    event.listen(made, "checkout", _refuse_dead)
+    return made
+
+
+def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
+    """On checkout: an idle connection with something to read was closed by the server. No round trip is spent on it."""
+    if connection.closed:
+        raise DisconnectionError
+    watch = select.poll()
+    watch.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    if watch.poll(0):
+        raise DisconnectionError
 
 
 def sessions(bound: Engine) -> sessionmaker[Session]:
@@ -45,6 +56,9 @@ def sessions(bound: Engine) -> sessionmaker[Session]:
 
 def migrate(url: str) -> None:
     """Bring the database up to this program's tables. Safe to run twice, and from two places at once."""
+    from alembic import command  # noqa: PLC0415  (only a migration needs it, and it is slow to load)
+    from alembic.config import Config  # noqa: PLC0415
+
     bound = engine(
         url, timeouts={"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
     )

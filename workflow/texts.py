@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from states.definition import Definition
@@ -42,17 +42,16 @@ def set_aside(definition: Definition, dossier_id: int, args: Json) -> tuple[Json
 
 _KEEP = """
 insert into texts (id, dossier_id, field, salt, body)
-select * from unnest(cast(:ids as uuid[]), cast(:dossiers as bigint[]), cast(:fields as text[]),
-                     cast(:salts as bytea[]), cast(:bodies as text[]))
+select * from unnest(%(ids)b::uuid[], %(dossiers)b::bigint[], %(fields)b::text[], %(salts)b::bytea[], %(bodies)b::text[])
 """
 
 
-def keep(session: Session, kept: Sequence[Kept]) -> None:
-    """Write texts in the transaction of the events that refer to them."""
+def keeping(kept: Sequence[Kept]) -> list[tuple[str, dict[str, Any]]]:
+    """The statement that writes texts, to be sent with the events that refer to them."""
     if not kept:
-        return
-    ids, dossiers, fields, salts, bodies = (list(column) for column in zip(*kept, strict=True))
-    session.execute(text(_KEEP), {"ids": ids, "dossiers": dossiers, "fields": fields, "salts": salts, "bodies": bodies})
+        return []
+    names = ("ids", "dossiers", "fields", "salts", "bodies")
+    return [(_KEEP, dict(zip(names, map(list, zip(*kept, strict=True)), strict=True)))]
 
 
 def bodies(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str | None]:

@@ -51,14 +51,20 @@ def apply(kind: str) -> None:
 
 
 def _decide_on_what_was_read_before_the_lock() -> None:
-    """The sweep reads, and locks only then: what it decides on is not looked at again, only numbered after it."""
+    """The sweep claims, lets go, and locks again a second later: what it decides on is not read again, only numbered."""
     real = sweep._locked_rows
 
     def stale(session, statement, params):
-        rows, now, revision = real(session, re.sub(r"for update of d( skip locked)?", "", statement), params)
-        time.sleep(2.0)
+        rows, now, revision = real(session, statement, params)
+        if not rows:
+            return rows, now, revision
+        ids = {"ids": [row.id for row in rows]}
+        mark = session.execute(text("insert into sweep_batches (ids) values (:ids) returning id"), ids).scalar_one()
+        session.commit()
+        time.sleep(1.0)
         locking = "select id, seq, head, at from dossiers where id = any(:ids) order by id for update"
-        present = {row.id: row for row in session.execute(text(locking), {"ids": [row.id for row in rows]})}
+        present = {row.id: row for row in session.execute(text(locking), ids)}
+        session.execute(text("delete from sweep_batches where id = :id"), {"id": mark})
         for number, row in enumerate(rows):
             seen = present[row.id]
             row.dossier.seq, row.dossier.at = seen.seq, seen.at
@@ -70,15 +76,21 @@ def _decide_on_what_was_read_before_the_lock() -> None:
 
 def _write_pending_after_the_commit() -> None:
     """The journal commits first; the keys of what is pending follow in a transaction of their own."""
-    together = re.compile(r", p as \(\s+insert into pending.*?\)\n\)\n", re.DOTALL)
+    pending_part = re.compile(r",\s+p as \(\s+insert into pending.*?\)\n\)\n", re.DOTALL)
     real = room._write
 
-    def write(session, statement, columns, rows):
-        stripped = together.sub("\n", statement)
-        real(session, stripped, columns, rows)
-        keys = list(
-            zip(columns["e_dossier"], columns["e_seq"], columns["e_definition"], columns["e_shape"], strict=True)
-        )
+    def write(session, statements, rows, *, together=True):
+        keys, stripped = [], []
+        for statement, params in statements:
+            if "e_dossier" not in params:
+                stripped.append((statement, params))
+                continue
+            given = (params["e_dossier"], params["e_seq"], params["e_definition"], params["e_shape"])
+            keys += list(zip(*given, strict=True)) if isinstance(given[0], list) else [given]
+            without = pending_part.sub("\n", statement)
+            assert "pending" not in without
+            stripped.append((without, params))
+        real(session, stripped, rows, together=together)
         bind = session.get_bind()
 
         def later(_session):
