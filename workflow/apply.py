@@ -162,17 +162,12 @@ def connection(session: Session) -> psycopg.Connection[Any]:
 def _write(session: Session, statements: Sequence[Statement], rows: int, *, together: bool = True) -> None:
     """Send the statements, in one round trip when `together`; the first is the one that writes the rows.
 
-    After an error inside a pipeline psycopg believes prepared what the server never saw: such a connection is not used
-    again. Where the transaction is to survive an error, the statements go one by one.
+    After an error inside a pipeline psycopg believes prepared what the server never saw, until the transaction is rolled
+    back. Where only a savepoint is, and the transaction goes on, the statements go one by one.
     """
     driver = connection(session)
-    try:
-        with driver.pipeline() if together and len(statements) > 1 else nullcontext():
-            cursors = [driver.execute(statement, params) for statement, params in statements]
-    except psycopg.Error as error:
-        if together and len(statements) > 1:
-            session.connection().invalidate(error)
-        raise
+    with driver.pipeline() if together and len(statements) > 1 else nullcontext():
+        cursors = [driver.execute(statement, params) for statement, params in statements]
     if cursors[0].rowcount != rows:
         message = f"{rows - cursors[0].rowcount} of {rows} rows were not as they were decided on"
         raise LostUpdate(message)
