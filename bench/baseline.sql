@@ -1,8 +1,8 @@
 -- What the product is measured against: the least SQL that does the same work, sent by psycopg as prepared statements,
 -- one round trip each. Each statement stands under its name; bench/baseline.py sends them.
 
--- Raw single: lock, write what a transition writes, one event of the journal, COMMIT, a round trip each. psycopg sends
--- BEGIN before the first statement, in a trip of its own: five in all, here and in the claim's three.
+-- Raw single: lock, write what a transition writes, one event of the journal, COMMIT: four round trips (BEGIN travels
+-- with the lock).
 
 -- name: lock
 select state, seq, version, at, head from dossiers where id = %(id)s for update
