@@ -45,7 +45,7 @@ WORKERS, BEATS = 3, 2
 RATE = 43_200.0  # half a day of the trade for each real second
 RUNGS = 6
 T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
-HOLDER, REFERENT = 1, 2
+HOLDER, REFERENT, MANAGER = 1, 2, 3
 
 
 class Post:
@@ -194,11 +194,13 @@ class People:
                 [
                     Person(login="holder", name="Porteur", mail="porteur@usine.example"),
                     Person(login="referent", name="Référente", mail="referente@etat.example"),
+                    Person(login="manager", name="Déléguée", mail="deleguee@etat.example"),
                 ]
             )
             session.add(Commune(code="64300", name="Lacq"))
             session.flush()
             session.add(Membership(person_id=HOLDER, unit_id=None, role="holder"))
+            session.add(Membership(person_id=MANAGER, unit_id=None, role="manager"))
             for rung in range(RUNGS):
                 session.add(Membership(person_id=REFERENT, unit_id=rung + 1, role="referent"))
                 session.add(Competence(topic="eau", area="64", rung=rung, unit_id=rung + 1))
