@@ -54,9 +54,9 @@ def sample(json: Json = False) -> None:
 
 
 def _load(folder: Path, *, json: bool) -> None:
-    sheets = _read(folder)
+    read = sheets(folder)
     with database.writing() as session:
-        problems = directory_file.check(sheets, directory_file.known(session))
+        problems = directory_file.check(read, directory_file.known(session))
         if problems:
             first = problems[0].sheet
             several = any(problem.sheet != first for problem in problems)
@@ -68,7 +68,7 @@ def _load(folder: Path, *, json: bool) -> None:
                     for one in problems
                 ],
             )
-        done = directory_file.write(session, sheets)
+        done = directory_file.write(session, read)
     if json:
         say.document({"folder": folder.name, "lines": done})
     else:
@@ -85,7 +85,8 @@ def _load(folder: Path, *, json: bool) -> None:
         )
 
 
-def _read(folder: Path) -> dict[str, Lines]:
+def sheets(folder: Path) -> dict[str, Lines]:
+    """The sheets of a directory that a folder holds, read whole. Raises BadInput, SheetError."""
     files = {one.name: folder / f"{one.name}.csv" for one in directory_file.SHEETS}
     try:
         there = {name: path for name, path in files.items() if path.exists()}

@@ -19,10 +19,11 @@ from cli import say
 from config.settings import Settings
 from local.folder import LocalError, home
 from local.postgres import Postgres
+from local.supervisor import announced
 from states.errors import BadInput, CoupeFileError, Refused
 from workflow import schema
 
-NAME = "coupe_file"
+NAME, DEMO = "coupe_file", "coupe_file_demo"
 LOCK_PATIENCE = "4s"
 """How long a command waits for a dossier that somebody else is handling."""
 CONNECT_SECONDS = 5
@@ -63,16 +64,39 @@ def sessions(*, current: bool = True) -> Iterator[sessionmaker[Session]]:
     """Sessions on the database; with `current`, an embedded one is first brought up to this program's tables."""
     chosen = settings()
     if chosen.database_url is not None:
-        with _bound(checked(chosen.database_url), pooled=chosen.pooled) as bound:
-            yield schema.sessions(bound)
+        with bound_sessions(checked(chosen.database_url), pooled=chosen.pooled) as make:
+            yield make
+        return
+    running = announced(home(chosen.home))
+    if running is not None and running.get("database_url"):
+        if running.get("demo"):
+            say.aside("Base de la démonstration.")
+        with bound_sessions(str(running["database_url"])) as make:
+            yield make
         return
     with embedded(chosen.home) as server:
-        _ensure(server)
+        ensure(server, NAME)
         url = server.url(NAME)
         if current and _behind(url):
             prepare(url)
         with _bound(url) as bound:
             yield schema.sessions(bound)
+
+
+@contextmanager
+def bound_sessions(url: str, *, pooled: bool = False) -> Iterator[sessionmaker[Session]]:
+    """Sessions on the database of a URL."""
+    with _bound(url, pooled=pooled) as bound:
+        yield schema.sessions(bound)
+
+
+def broker() -> str | None:
+    """The URL of the broker to ring at: the one that the environment names, else that of the installation that runs here."""
+    chosen = settings()
+    if chosen.redis_url is not None or chosen.database_url is not None:
+        return chosen.redis_url
+    running = announced(home(chosen.home))
+    return running.get("redis_url") if running is not None else None
 
 
 @contextmanager
@@ -222,15 +246,15 @@ def _wait_alone(users: IO[str]) -> None:
             return
 
 
-def _ensure(server: Postgres) -> None:
-    """Create the database, unless it is there."""
+def ensure(server: Postgres, name: str) -> None:
+    """Create a database, unless it is there."""
     found = "select 1 from pg_database where datname = %s"
     with psycopg.connect(_plain(server.url()), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-        if connection.execute(found, [NAME]).fetchone() is None:
+        if connection.execute(found, [name]).fetchone() is None:
             try:
-                server.create_database(NAME)
+                server.create_database(name)
             except LocalError:  # another command made it in this very moment
-                if connection.execute(found, [NAME]).fetchone() is None:
+                if connection.execute(found, [name]).fetchone() is None:
                     raise
 
 

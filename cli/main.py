@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import typer
 from cli import database, filing, operate, reading, say, verbs
 from cli.administrations import directory
 from cli.circuits import workflow
+from cli.clock import clock
 from cli.door import Command, Door
 from cli.options import Json
 from cli.replay import replay
+from cli.up import up
 
 RING_SECONDS = 1.0
 READ, ACT, FILE, OPERATE, SET_UP = "Lire", verbs.PANEL, "Déposer", "Exploiter et vérifier", "Installer et régler"
@@ -29,8 +32,10 @@ class Program(Door):
         if not database.take_written():
             return
         with suppress(Exception):
-            if database.settings().redis_url is None:
+            redis = database.broker()
+            if redis is None:
                 return
+            os.environ["COUPE_FILE_REDIS_URL"] = redis
             from tasks.clockwork import ring
 
             bell = threading.Thread(target=_quietly, args=(ring,), daemon=True)
@@ -98,7 +103,8 @@ for _name, _command in (
     ("replay", replay),
 ):
     _register(OPERATE, _name, _command)
-app.add_typer(operate.clock, name="clock", rich_help_panel=OPERATE)
+app.add_typer(clock, name="clock", rich_help_panel=OPERATE)
+_register(SET_UP, "up", up)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
 app.add_typer(workflow, name="workflow", rich_help_panel=SET_UP)

@@ -1,4 +1,4 @@
-"""Operate and prove: migrate, sweep, react, health, verify, and what time it is for the dossiers."""
+"""Operate and prove: migrate, sweep, react, health, verify."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import typer
 from sqlalchemy import select, text
 
 from cli import database, say
-from cli.door import Command, Group
 from cli.options import Json
 from workflow import business_time, reactions, reconcile, sweep, verify
 from workflow.models import DossierRow
 
-clock = typer.Typer(cls=Group, help="Le temps que vivent les dossiers.", no_args_is_help=True, rich_markup_mode=None)
 DRY_LIMIT = 1000
 MINUTE = 60
 PROOFS = {
@@ -215,24 +213,3 @@ def _proved(read: verify.Progress, problems: list[verify.Problem], names: dict[i
         )
     else:
         say.line("Chaque journal est intact, et chaque dossier est ce que son journal dit.", style="green")
-
-
-@clock.command("show", cls=Command)
-def show_clock(json: Json = False) -> None:
-    """Montre l'heure que vivent les dossiers, et si elle avance."""
-    with database.reading() as session:
-        row = session.execute(
-            text("select business_now() as now, clock_timestamp() as real, anchor, rate, running from business_clock")
-        ).one()
-    follows = row.running and row.rate == 1 and abs((row.now - row.real).total_seconds()) < 1
-    if json:
-        say.document(
-            {"now": row.now, "real": row.real, "running": row.running, "rate": row.rate, "follows_real_time": follows}
-        )
-        return
-    say.fact("Temps des dossiers", f"{say.short(row.now)} (heure de Paris)")
-    if follows:
-        say.fact("Marche", "c'est l'heure réelle")
-    else:
-        say.fact("Marche", f"avance {row.rate:g} fois plus vite que l'heure réelle" if row.running else "arrêté")
-        say.fact("Heure réelle", say.short(row.real))

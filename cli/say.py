@@ -57,6 +57,11 @@ def line(words: str = "", *, style: str = "") -> None:
     console().print(Text(safe(words), style=style))
 
 
+def entry(words: str, *, style: str = "") -> None:
+    """One line of a log for a person: never wrapped, on a terminal or in a file."""
+    console().print(Text(safe(words), style=style), soft_wrap=True)
+
+
 def fact(label: str, words: str, *, style: str = "") -> None:
     """« Label : words », the label set off."""
     console().print(Text.assemble((f"{label} : ", "bold"), (safe(words), style)))

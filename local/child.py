@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from local.folder import LocalError
 
@@ -31,19 +32,23 @@ os.execv(sys.argv[4], sys.argv[4:])
 
 
 class Child:
-    """A server process that gets the death signal when our process ends, however it ends."""
+    """A process that gets the death signal when our process ends, however it ends."""
 
     def __init__(
         self,
         command: Sequence[str],
         *,
         folder: Path,
-        log: Path,
+        log: Path | Callable[[str], None],
         death: signal.Signals,
-        user: int | None,
-        inherit: int,
+        user: int | None = None,
+        inherit: int | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Start the command in the folder, as the user, with one inherited descriptor."""
+        """Start the command in the folder, as the user, with one inherited descriptor.
+
+        What it prints goes to the log: a file, or a function that is given each line.
+        """
         self._command = [
             *(sys.executable, "-I", "-S", "-c", _STUB),
             *(str(int(death)), str(os.getpid()), str(-1 if user is None else user)),
@@ -51,36 +56,47 @@ class Child:
         ]
         self._folder = folder
         self._log = log
-        self._inherit = inherit
+        self._inherit = () if inherit is None else (inherit,)
+        self._variables = environment() if variables is None else dict(variables)
         news: queue.SimpleQueue[tuple[int, int] | OSError] = queue.SimpleQueue()
+        self.status: int | None = None
+        """How it ended: an exit code, or minus the number of a signal; None while it lives."""
         # The kernel sends the death signal when the *thread* that forked ends: this one lives
         # exactly as long as the server does.
         self._keeper = threading.Thread(target=self._keep, args=(news,), name=f"keeper of {command[0]}", daemon=True)
         self._keeper.start()
         answer = news.get()
         if isinstance(answer, OSError):
-            message = f"{command[0]} could not be started: {answer}"
+            message = f"{command[0]} ne peut pas être lancé : {answer}"
             raise LocalError(message) from answer
         self.pid, self._handle = answer
 
     def _keep(self, news: "queue.SimpleQueue[tuple[int, int] | OSError]") -> None:
         try:
-            with self._log.open("ab") as log:
-                process = subprocess.Popen(
-                    self._command,
-                    cwd=self._folder,
-                    env=environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(self._inherit,),
-                    start_new_session=True,  # a Ctrl-C in the terminal is ours to handle first
-                )
+            if isinstance(self._log, Path):
+                with self._log.open("ab") as log:
+                    process = self._open(log)
+            else:
+                process = self._open(subprocess.PIPE)
+                reader = threading.Thread(target=_read, args=(process.stdout, self._log), daemon=True)
+                reader.start()
             news.put((process.pid, os.pidfd_open(process.pid)))
         except OSError as failure:
             news.put(failure)
             return
-        process.wait()
+        self.status = process.wait()
+
+    def _open(self, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command,
+            cwd=self._folder,
+            env=self._variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output if output != subprocess.PIPE else subprocess.STDOUT,
+            pass_fds=self._inherit,
+            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle first
+        )
 
     @property
     def alive(self) -> bool:
@@ -101,6 +117,13 @@ class Child:
             os.close(self._handle)
             self._handle = -1
         return True
+
+
+def _read(stream: IO[bytes], tell: Callable[[str], None]) -> None:
+    """Hand on each line until the last process that could write one is gone."""
+    with stream:
+        for line in stream:
+            tell(line.decode(errors="replace").rstrip())
 
 
 def environment() -> dict[str, str]:

@@ -30,7 +30,7 @@ def home(preferred: Path) -> Path:
     stand_in.mkdir(mode=0o755, exist_ok=True)
     seen = stand_in.lstat()
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != 0 or seen.st_mode & 0o022:
-        message = f"{stand_in} exists and is not a folder that only root can write: remove it."
+        message = f"{stand_in} existe et n'est pas un dossier où seul root écrit : enlevez-le."
         raise LocalError(message)
     stand_in.chmod(0o755)  # whatever the umask
     return stand_in
@@ -57,9 +57,9 @@ def refuse_closed_parent(path: Path) -> None:
     closed = closed_parent(path)
     if closed is not None:
         message = (
-            f"As root, PostgreSQL runs as uid {NOBODY}, which cannot enter {closed} and so not "
-            f"{path}: choose a folder elsewhere (local.folder.home finds one), run as an ordinary "
-            f"user, or open the way with: chmod o+x {closed}"
+            f"lancé par root, PostgreSQL tourne sous l'uid {NOBODY}, qui ne peut entrer ni dans {closed} ni donc dans "
+            f"{path} : choisissez un autre dossier (COUPE_FILE_HOME), un utilisateur ordinaire, ou ouvrez le "
+            f"passage : chmod o+x {closed}"
         )
         raise LocalError(message)
 
@@ -69,8 +69,8 @@ def refuse_long_socket(path: Path) -> None:
     length = len(os.fsencode(path))
     if length > LONGEST_SOCKET:
         message = (
-            f"The socket path {path} has {length} bytes, {LONGEST_SOCKET} is the most Linux takes: "
-            f"choose a folder with a path shorter by at least {length - LONGEST_SOCKET} bytes."
+            f"le chemin du socket {path} a {length} octets, Linux en accepte {LONGEST_SOCKET} : "
+            f"choisissez un dossier au chemin plus court d'au moins {length - LONGEST_SOCKET} octets (COUPE_FILE_HOME)."
         )
         raise LocalError(message)
 
@@ -86,12 +86,10 @@ def make_private(path: Path, *, group: int | None = None) -> None:
                 os.chown(path, -1, group)
             path.chmod(0o700 if group is None else 0o710)
     except OSError as refusal:
-        message = f"The folder {path} cannot be made: {refusal}. Choose a folder you can write."
+        message = f"le dossier {path} ne peut pas être créé ({refusal}) : choisissez-en un où écrire (COUPE_FILE_HOME)."
         raise LocalError(message) from refusal
     if owner != os.geteuid():
-        message = (
-            f"{path} belongs to uid {owner} and you are uid {os.geteuid()}: run as that user or choose another folder."
-        )
+        message = f"{path} appartient à l'uid {owner} et vous êtes l'uid {os.geteuid()} : soyez cet utilisateur, ou choisissez un autre dossier."
         raise LocalError(message)
 
 
@@ -146,8 +144,10 @@ class Lock:
             time.sleep(0.01)
 
     def _busy(self, descriptor: int) -> LocalError:
-        holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-        return LocalError(f"{self.path.parent} is in use by process {holder}: stop it, or choose another folder.")
+        holder = os.pread(descriptor, 32, 0).decode().strip() or "inconnu"
+        return LocalError(
+            f"{self.path.parent} est déjà tenu par le processus {holder} : arrêtez-le, ou choisissez un autre dossier (COUPE_FILE_HOME)."
+        )
 
     def release(self) -> None:
         """Free the lock for anyone."""

@@ -158,8 +158,8 @@ def _run(command: list[str], folder: Path, user: int | None) -> None:
             extra_groups=None if user is None else [],
         )
     except subprocess.CalledProcessError as failure:
-        message = f"{Path(command[0]).name} failed: {failure.stderr.strip()}"
+        message = f"{Path(command[0]).name} a échoué : {failure.stderr.strip()}"
         raise LocalError(message) from failure
     except OSError as failure:
-        message = f"{command[0]} could not be run: {failure}"
+        message = f"{command[0]} ne peut pas être lancé : {failure}"
         raise LocalError(message) from failure

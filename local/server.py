@@ -57,7 +57,7 @@ class Server(ABC):
     def start(self) -> None:
         """Start the server and return when it answers; refuse a folder that is in use."""
         if self.running:
-            message = f"{self.name} on {self.folder} was started already."
+            message = f"{self.name} sur {self.folder} est déjà lancé."
             raise LocalError(message)
         self._forget_ended()
         self._refuse()
@@ -80,7 +80,7 @@ class Server(ABC):
     def _refuse(self) -> None:
         """Refuse, before anything is written, what cannot work."""
         if sys.platform != "linux":
-            message = "The embedded servers need Linux: give the URLs of your own servers instead."
+            message = "les serveurs embarqués demandent Linux : donnez les adresses des vôtres (COUPE_FILE_DATABASE_URL, COUPE_FILE_REDIS_URL)."
             raise LocalError(message)
         refuse_long_socket(self.path)
 
@@ -133,9 +133,9 @@ class Server(ABC):
         deadline = time.monotonic() + self.patience
         while not self._ready():
             if not self.running:
-                self._fail("ended while starting")
+                self._fail("s'est arrêté en démarrant")
             if time.monotonic() > deadline:
-                self._fail(f"did not answer within {self.patience:g} s")
+                self._fail(f"n'a pas répondu en {self.patience:g} s")
             time.sleep(_PAUSE)
 
     @abstractmethod
@@ -144,7 +144,7 @@ class Server(ABC):
 
     def _fail(self, what: str) -> NoReturn:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        message = "\n".join([f"{self.name} on {self.folder} {what}:", *lines[-_TAIL:]])
+        message = "\n".join([f"{self.name} sur {self.folder} {what} :", *lines[-_TAIL:]])
         raise LocalError(message)
 
     @property
@@ -156,7 +156,7 @@ class Server(ABC):
     def pid(self) -> int:
         """Return the pid of the server process."""
         if self._child is None:
-            message = f"{self.name} on {self.folder} is not started."
+            message = f"{self.name} sur {self.folder} n'est pas lancé."
             raise LocalError(message)
         return self._child.pid
 

@@ -48,9 +48,16 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
         with make.begin() as session:
             outbox.void(session, notice.id, notice.void)
         return True
+    with make() as session:
+        already = outbox.told(session, notice)
+    fresh = [(name, mail) for name, mail in notice.people if mail not in already]
+    if notice.people and not fresh:  # one person in two seats reads of one event once
+        with make.begin() as session:
+            outbox.void(session, notice.id, "déjà envoyé à la même adresse pour ce même événement")
+        return True
     alive, link = True, False
     try:
-        people = [(name, mail) for name, mail in notice.people if _ADDRESS.fullmatch(mail)]
+        people = [(name, mail) for name, mail in fresh if _ADDRESS.fullmatch(mail)]
         refused = out.send(compose(notice, people, settings)) if people else {}
         why = "" if people else f"personne à joindre au siège « {notice.target} », ni boîte aux lettres lisible"
     except Exception as error:  # noqa: BLE001  (a letter's error is its own)

@@ -5,13 +5,16 @@ This is the only module that reads a clock of this machine.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.errors import BadInput
 
+OPENS, CLOSES, SATURDAY = time(7), time(20), 5
 FASTEST = 10_000_000.0  # seconds of business time for a real one: a demo, a test
 
 
@@ -33,7 +36,10 @@ def follow(session: Session) -> None:
             "time", "le temps de la base est en avance : il ne recule pas", field="clock", accepted="une base neuve"
         )
     session.execute(
-        text("update business_clock set anchor = t, set_at = t, rate = 1, running = true from clock_timestamp() t")
+        text(
+            "update business_clock set anchor = t, set_at = t, rate = 1, running = true, until = null "
+            "from clock_timestamp() t"
+        )
     )
 
 
@@ -44,7 +50,7 @@ def freeze(session: Session, at: datetime | None = None) -> None:
         sentence = f"le temps ne recule pas : il est {current.isoformat()}"
         raise BadInput("time", sentence, field="at", accepted="un instant à venir")
     session.execute(
-        text("update business_clock set anchor = :at, set_at = clock_timestamp(), running = false"),
+        text("update business_clock set anchor = :at, set_at = clock_timestamp(), running = false, until = null"),
         {"at": at or current},
     )
 
@@ -57,7 +63,8 @@ def run(session: Session, *, rate: float = 1.0) -> None:
         )
     session.execute(
         text(
-            "update business_clock set anchor = business_now(), set_at = clock_timestamp(), rate = :rate, running = true"
+            "update business_clock set anchor = business_now(), set_at = clock_timestamp(), rate = :rate, "
+            "running = true, until = null"
         ),
         {"rate": rate},
     )
@@ -69,7 +76,9 @@ def start_at(session: Session, at: datetime) -> None:
     if used:
         raise BadInput("time", "cette base contient déjà des dossiers", field="at", accepted="une base neuve")
     session.execute(
-        text("update business_clock set anchor = :at, set_at = clock_timestamp(), rate = 1, running = false"),
+        text(
+            "update business_clock set anchor = :at, set_at = clock_timestamp(), rate = 1, running = false, until = null"
+        ),
         {"at": at},
     )
 
@@ -80,3 +89,77 @@ def jump(session: Session, by: timedelta) -> datetime:
         raise BadInput("time", "le temps ne recule pas", field="by", accepted="une durée positive")
     session.execute(text("update business_clock set anchor = anchor + :by"), {"by": by})
     return now(session)
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """Where driven business time stands: paused or not, what it waits for, and the next instant a dossier waits for."""
+
+    now: datetime
+    paused: bool
+    busy: bool
+    next_wake: datetime | None
+
+
+def resume(session: Session) -> None:
+    """Let paused business time go on as its driver leads it: it stands until that driver comes."""
+    session.execute(
+        text(
+            "update business_clock set anchor = business_now(), set_at = t, running = true, until = t "
+            "from clock_timestamp() t where not running"
+        )
+    )
+
+
+_NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stuck"
+_DRIVEN = f"""
+select business_now() as now, not running as paused, ({_NEXT}) as next_wake,
+       exists (select from pending)
+       or exists (select from notices n where n.state = 'queued' and n.attempts = 0 and n.not_before <= (select business_now()))
+       as busy
+from business_clock for update of business_clock
+"""  # noqa: S608  (constants of this module)
+_DRIVE = """
+update business_clock set anchor = business_now(), set_at = t, rate = :rate, until = t + :length
+from clock_timestamp() t
+"""
+_HAIR = timedelta(microseconds=2)
+
+
+def drive(session: Session, *, rate: float, lease: timedelta) -> Driven:
+    """Let business time run on at `rate` for one more `lease` of real time: the driver calls this again before it ends.
+
+    Time goes no further than the next instant that a dossier waits for, and not at all while something that is due was
+    not handled, told and sent: what happens at 18:00 is seen at 18:00. Without its driver, time stands still.
+    """
+    row = session.execute(text(_DRIVEN)).one()
+    busy = row.busy or (row.next_wake is not None and row.next_wake <= row.now)
+    if not row.paused:
+        length = timedelta(0)
+        if not busy:
+            length = lease if row.next_wake is None else min(lease, (row.next_wake - row.now) / rate + _HAIR)
+        session.execute(text(_DRIVE), {"rate": rate, "length": length})
+    return Driven(row.now, row.paused, busy, row.next_wake)
+
+
+def night_ends(now: datetime, zone: ZoneInfo) -> datetime | None:
+    """When offices open again, at 7:00 of the next working weekday; None while they are open, from 7:00 to 20:00."""
+    there = now.astimezone(zone)
+    if there.weekday() < SATURDAY and OPENS <= there.time() < CLOSES:
+        return None
+    day = there.date() if there.time() < OPENS else there.date() + timedelta(days=1)
+    while day.weekday() >= SATURDAY:
+        day += timedelta(days=1)
+    return datetime.combine(day, OPENS, zone)
+
+
+def paused(session: Session) -> bool:
+    """Whether somebody stopped business time."""
+    running: bool = session.execute(text("select running from business_clock")).scalar_one()
+    return not running
+
+
+def drivable(session: Session) -> bool:
+    """Whether business time is not real time here, so that it may be paused and moved on."""
+    row = session.execute(text("select running, rate, until from business_clock")).one()
+    return not (row.running and row.rate == 1 and row.until is None)

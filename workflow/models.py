@@ -61,6 +61,7 @@ class BusinessClock(Base):
     set_at: Mapped[datetime]
     rate: Mapped[float]
     running: Mapped[bool]
+    until: Mapped[datetime | None]
 
 
 class Unit(Base):

@@ -166,6 +166,15 @@ def _pairs(session: Session, statement: str, **params: Any) -> list[tuple[str, s
     return [(row.name, row.mail) for row in session.execute(text(statement), params)]
 
 
+def told(session: Session, notice: Outgoing) -> set[str]:
+    """The addresses that were sent another notice of the same event: whoever sits in two seats reads it once."""
+    rows = session.execute(
+        text("select sent_to from notices where dossier_id = :dossier and seq = :seq and state = 'sent'"),
+        {"dossier": notice.dossier_id, "seq": notice.seq},
+    )
+    return {mail for row in rows for mail in row.sent_to.split(", ")}
+
+
 def sent(session: Session, notice: Outgoing, to: Sequence[str], refused: str = "") -> None:
     """Mark a notice as sent, to whom, and who was refused if somebody was."""
     session.execute(

@@ -97,7 +97,7 @@ def test_databases_are_made_from_a_template_and_dropped(base: Path) -> None:
         server.drop_database("first")
         names = {name for (name,) in rows(server, "SELECT datname FROM pg_database")}
         assert names == {"postgres", "template0", "template1", "second"}
-        with pytest.raises(LocalError, match=r'createdb failed.*"second" already exists'):
+        with pytest.raises(LocalError, match=r'createdb a échoué.*"second" already exists'):
             server.create_database("second")
 
 
@@ -145,9 +145,9 @@ def test_a_server_killed_by_another_starts_again(kind: type[Server], base: Path,
 @SERVERS
 def test_a_second_start_names_the_process_that_holds_the_folder(kind: type[Server], base: Path) -> None:
     with kind(base, durable=False) as server:
-        with pytest.raises(LocalError, match=f"in use by process {os.getpid()}: stop it"):
+        with pytest.raises(LocalError, match=f"tenu par le processus {os.getpid()} : arrêtez-le"):
             kind(base, durable=False).start()
-        with pytest.raises(LocalError, match="was started already"):
+        with pytest.raises(LocalError, match="est déjà lancé"):
             server.start()
         assert server.running
 
@@ -175,7 +175,7 @@ def test_no_server_outlives_a_killed_parent_and_the_next_start_succeeds(
         assert parent.stdout is not None
         assert parent.stdout.readline() == "up\n"
         assert len(processes()) > 1
-        with pytest.raises(LocalError, match=f"in use by process {parent.pid}"):
+        with pytest.raises(LocalError, match=f"tenu par le processus {parent.pid}"):
             Valkey(base).start()
         parent.kill()
     for kind in (Postgres, Valkey):  # at once, while they may still be ending
@@ -237,7 +237,7 @@ def test_a_stranger_with_the_recorded_pid_is_left_alone(base: Path) -> None:
 @SERVERS
 def test_a_too_long_socket_path_is_refused_before_anything_is_written(kind: type[Server], base: Path) -> None:
     deep = base / ("d" * 100)
-    with pytest.raises(LocalError, match="107 is the most Linux takes: choose a folder"):
+    with pytest.raises(LocalError, match="Linux en accepte 107 : choisissez un dossier"):
         kind(deep).start()
     assert not deep.exists()
 
@@ -248,7 +248,7 @@ def test_a_server_that_cannot_start_repeats_its_log_and_frees_the_folder(base: P
         pass
     version = server.data / "PG_VERSION"
     version.write_text("9.6\n")
-    with pytest.raises(LocalError, match=r"(?s)ended while starting.*incompatible with server"):
+    with pytest.raises(LocalError, match=r"(?s)s'est arrêté en démarrant.*incompatible with server"):
         server.start()
     version.write_text("18\n" if binaries.postgres().major == 18 else "15\n")
     with server:
@@ -264,7 +264,7 @@ def test_a_fork_of_the_starter_ends_nothing(base: Path) -> None:
             os._exit(0)
         os.waitpid(fork, 0)
         assert server.running
-        with pytest.raises(LocalError, match="in use by process"):
+        with pytest.raises(LocalError, match="tenu par le processus"):
             Valkey(base).start()
 
 
@@ -302,7 +302,7 @@ def test_without_any_binary_the_error_says_what_to_install(base: Path, monkeypat
 def test_a_folder_that_bars_the_way_of_root_s_postgres_is_named(base: Path) -> None:
     barred = base / "home"
     barred.mkdir(mode=0o600)  # bars even its owner, should uid 65534 run the tests
-    with pytest.raises(LocalError, match=f"cannot enter {barred} and so not {barred}/project: choose"):
+    with pytest.raises(LocalError, match=f"ne peut entrer ni dans {barred} ni donc dans {barred}/project : choisissez"):
         refuse_closed_parent(barred / "project")
     refuse_closed_parent(base / "open")
 
@@ -371,5 +371,5 @@ def test_a_folder_of_another_user_is_refused(base: Path, monkeypatch: pytest.Mon
         pass
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
-    with pytest.raises(LocalError, match=f"belongs to uid {me} and you are uid {me + 1}: run as"):
+    with pytest.raises(LocalError, match=f"appartient à l'uid {me} et vous êtes l'uid {me + 1} : soyez"):
         Valkey(base).start()

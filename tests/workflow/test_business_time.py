@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -135,3 +136,103 @@ def test_a_notice_of_an_instant_to_come_waits_for_business_time(world):
     assert call(world, outbox.claim, limit=10) == []
     world.jump(hours=2)
     assert len(call(world, outbox.claim, limit=10)) == 2
+
+
+# --- time that somebody leads -----------------------------------------------------------------------------------------
+
+HOUR = 3600.0
+
+
+def drive(world, seconds=0.5, rate=HOUR):
+    return call(world, business_time.drive, rate=rate, lease=timedelta(seconds=seconds))
+
+
+def deliver(world):
+    world.sql("update notices set state = 'sent', sent_at = clock_timestamp(), sent_to = 'x' where state = 'queued'")
+
+
+def lead(world):
+    call(world, business_time.resume)
+    assert drive(world).paused is False
+
+
+def test_led_time_runs_for_its_lease_and_stands_still_when_nobody_leads_it_any_more(world):
+    lead(world)
+    rest(0.7)
+    stood = world.now()
+    assert stood == world.start + timedelta(minutes=30)
+    rest(0.2)
+    assert world.now() == stood
+    drive(world)
+    rest(0.6)
+    assert world.now() == stood + timedelta(minutes=30)
+
+
+def test_led_time_stops_at_the_instant_that_a_dossier_waits_for_and_goes_on_once_it_is_done(world):
+    (key,) = world.submit()
+    world.react()
+    deliver(world)
+    wake = world.row(key).wake_at
+    world.freeze(wake - timedelta(minutes=10))
+    lead(world)
+    rest(0.3)
+    assert timedelta(0) <= world.now() - wake < timedelta(seconds=1)
+    assert drive(world).busy
+    rest(0.1)
+    assert world.now() - wake < timedelta(seconds=1)
+    world.sweep()
+    world.react()
+    deliver(world)
+    assert not drive(world).busy
+    rest(0.2)
+    assert world.now() > wake + timedelta(minutes=5)
+
+
+def test_led_time_waits_for_what_was_not_told_and_for_what_was_not_sent(world):
+    world.submit()
+    lead(world)
+    assert drive(world).busy, "an event waits for its reactions"
+    world.react()
+    assert drive(world).busy, "a letter waits to be sent"
+    deliver(world)
+    assert not drive(world).busy
+
+
+def test_paused_time_is_not_led_on_and_resumes_where_it_stood(world):
+    lead(world)
+    call(world, business_time.freeze)
+    stood = world.now()
+    assert drive(world).paused
+    rest(0.1)
+    assert world.now() == stood
+    call(world, business_time.resume)
+    rest(0.1)
+    assert world.now() == stood, "it stands until its driver comes"
+    drive(world)
+    rest(0.1)
+    assert world.now() > stood
+
+
+def test_real_time_is_neither_paused_nor_moved(world):
+    assert call(world, business_time.drivable)
+    call(world, business_time.start_at, datetime(2026, 1, 1, tzinfo=UTC))
+    call(world, business_time.follow)
+    assert not call(world, business_time.drivable)
+
+
+@pytest.mark.parametrize(
+    ("at", "morning"),
+    [
+        ("2026-11-24T05:00", "2026-11-24T07:00"),
+        ("2026-11-24T07:00", None),
+        ("2026-11-24T19:59", None),
+        ("2026-11-24T20:00", "2026-11-25T07:00"),
+        ("2026-11-27T20:00", "2026-11-30T07:00"),
+        ("2026-11-28T12:00", "2026-11-30T07:00"),
+        ("2027-03-28T02:30", "2027-03-29T07:00"),
+    ],
+)
+def test_a_night_ends_at_seven_of_the_next_working_weekday(at, morning):
+    paris = ZoneInfo("Europe/Paris")
+    ends = business_time.night_ends(datetime.fromisoformat(at).replace(tzinfo=paris), paris)
+    assert ends == (datetime.fromisoformat(morning).replace(tzinfo=paris) if morning else None)

@@ -1,0 +1,100 @@
+"""The demo: twelve fictional dossiers on a sample directory, and a clock that runs at an hour a second."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+import config
+from cli import administrations, say
+from config import yamltext
+from states import fields
+from workflow import business_time, directory, directory_file, reconcile, scenario
+from workflow.scenario import Step
+
+FILE = Path(config.__file__).parent / "demo" / "dossiers.yaml"
+RATE = 3600.0
+"""Seconds of the dossiers' time for a real one: an hour a second."""
+EVERY, LEASE = 0.2, timedelta(seconds=1)
+ZONE = ZoneInfo(say.PARIS)
+
+
+OPENED = "demo"
+"""The heartbeat that says that the beginning was played to its end."""
+
+
+def state(session: Session) -> tuple[bool, bool]:
+    """Whether the database holds dossiers, and whether they are those of a demo whose beginning is whole."""
+    row = session.execute(
+        text("select exists (select from dossiers), exists (select from heartbeats where name = :name)"),
+        {"name": OPENED},
+    ).one()
+    return bool(row[0]), bool(row[1])
+
+
+def seed(make: sessionmaker[Session]) -> None:
+    """Load the sample directory and play what happened before the opening; the clock then waits for its driver."""
+    opens, steps = story()
+    with make.begin() as session:
+        directory_file.write(session, administrations.sheets(administrations.SAMPLE))
+    scenario.play(make, steps, opens=opens)
+    with make.begin() as session:
+        business_time.resume(session)
+        reconcile.beat(session, OPENED)
+
+
+def story() -> tuple[datetime, list[Step]]:
+    """When the demo opens, and what was done before."""
+    data: Any = yamltext.read(FILE).data
+    steps: list[Step] = []
+    for number, dossier in enumerate(data["dossiers"], 1):
+        given = dict(dossier["submit"])
+        name = f"{directory.departement(given['commune'])}-{number:04d}"
+        at = fields.instant("at", given.pop("at"))
+        parties = tuple(dossier.get("parties", ()))
+        steps.append(Step(at, name, dossier["holder"], "submit", given, parties))
+        for act in dossier["acts"] or ():
+            args = dict(act)
+            at, actor, do = fields.instant("at", args.pop("at")), args.pop("as"), args.pop("do")
+            steps.append(Step(at, name, actor, do, args))
+    return fields.instant("opens", data["opens"]), steps
+
+
+class Driver(threading.Thread):
+    """Leads the demo's time: an hour a second, over nights and weekends in a leap, never past what is not done yet."""
+
+    def __init__(self, make: sessionmaker[Session]) -> None:
+        """Choose the database; nothing runs until start."""
+        super().__init__(name="demo clock", daemon=True)
+        self._make = make
+        self._halt = threading.Event()
+
+    def run(self) -> None:
+        """Lead until `stop`; while the database is away, time stands still by itself."""
+        while not self._halt.wait(EVERY):
+            with suppress(SQLAlchemyError):
+                self._drive()
+
+    def _drive(self) -> None:
+        with self._make.begin() as session:
+            driven = business_time.drive(session, rate=RATE, lease=LEASE)
+            morning = business_time.night_ends(driven.now, ZONE)
+            if morning is None or driven.paused or driven.busy:
+                return
+            to = morning if driven.next_wake is None else min(morning, driven.next_wake)
+            if to > driven.now:
+                business_time.jump(session, to - driven.now)
+                business_time.drive(session, rate=RATE, lease=LEASE)
+
+    def stop(self) -> None:
+        """End, and leave time standing."""
+        self._halt.set()
+        self.join(5)
