@@ -10,7 +10,7 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup clean test kill check format lock bench replay
+.PHONY: help setup demo clean test kill check format lock bench replay
 
 ##@ Start
 help: ## this list
@@ -31,6 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: setup ## twelve fictional dossiers, an hour a second: see it work (Ctrl-C ends it)
+	@$(BIN)/coupe-file up --demo $(ARGS)
 
 clean: ## remove .venv and every cache
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

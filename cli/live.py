@@ -152,10 +152,11 @@ class Watch:
         closed = row.phase == "resolved"
         held = next((hold for hold in row.holds if hold.get("end") is None), None) if not closed else None
         ball = "" if closed else "le porteur de projet" if held else row.unit or "personne"
+        waits = datetime.fromisoformat(held["until"]) if held else row.due_at
         due, style = "", ""
-        if row.due_at is not None:
-            due = say.short(row.due_at)
-            style = "red" if row.due_at <= self._clock.now else "yellow" if row.due_at - self._clock.now < SOON else ""
+        if waits is not None:
+            due = say.short(waits)
+            style = "red" if waits <= self._clock.now else "yellow" if waits - self._clock.now < SOON else ""
         if row.stuck:
             due, style = "mis de côté", "red"
         state = Text(

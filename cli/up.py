@@ -13,6 +13,7 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -91,15 +92,18 @@ class Installation:
             with database.bound_sessions(self._url, pooled=self._settings.pooled) as make:
                 if self._demo:
                     self._open_demo(make)
-                since = time.monotonic()
+                watch = Watch()
+                if self._demo:
+                    with make() as session:
+                        watch.look(session)
                 self._supervisor.start_programs(self._programs())
+                self._until_ready(make)
                 if self._demo:
                     driver = Driver(make)
                     driver.start()
                     held.callback(driver.stop)
-                self._until_ready(make, since)
                 say.line(f"Prêt en {time.monotonic() - began:.1f} s. Journal : {self._base / 'log'}", style="green")
-                self._show(make)
+                self._show(make, watch)
         say.aside("Tout est arrêté. Ce qui a été fait est gardé.")
 
     @contextmanager
@@ -198,26 +202,23 @@ class Installation:
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
-    def _until_ready(self, make: sessionmaker[Session], since: float) -> None:
+    def _until_ready(self, make: sessionmaker[Session]) -> None:
         """Until a tick went all the way: beat, broker, worker, database."""
-        with make() as session:
-            began = session.execute(text("select clock_timestamp()")).scalar_one()
+        since = time.monotonic()
+        ticked = text("select exists (select from heartbeats where name = 'tick' and at > clock_timestamp() - :for)")
         while time.monotonic() - since < READY_PATIENCE:
             self._supervisor.look()
             with suppress(SQLAlchemyError), make() as session:
-                if session.execute(
-                    text("select exists (select from heartbeats where name = 'tick' and at > :at)"), {"at": began}
-                ).scalar():
+                if session.execute(ticked, {"for": timedelta(seconds=time.monotonic() - since)}).scalar():
                     return
             time.sleep(0.1)
         raise Refused("ready", f"rien ne bat après {READY_PATIENCE:g} s : voyez le journal, {self._base / 'log'}")
 
-    def _show(self, make: sessionmaker[Session]) -> None:
+    def _show(self, make: sessionmaker[Session], watch: Watch) -> None:
         if not self._demo:
             say.line("Ctrl-C pour arrêter.")
             self._supervisor.run()
             return
-        watch = Watch()
         if self._screen:
             self._draw(make, watch)
             return

@@ -11,6 +11,7 @@ from typing import Any
 from celery import Celery
 
 from config.settings import Settings
+from tasks import broker
 
 # A worker that lost its link is given this long before its messages are handed to another; no task runs as long.
 VISIBILITY_SECONDS = 120
@@ -19,6 +20,7 @@ TASK_SECONDS = 60
 
 def make_app(settings: Settings) -> Celery:
     """The application for these settings; importing it connects to nothing."""
+    broker.install()
     made = Celery("coupe-file", include=["tasks.clockwork"])
     made.conf.update(
         broker_url=settings.redis_url,

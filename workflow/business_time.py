@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from states.errors import BadInput
 
-OPENS, CLOSES, SATURDAY = time(7), time(20), 5
+OPENS, CLOSES, SATURDAY = time(8), time(20), 5
 FASTEST = 10_000_000.0  # seconds of business time for a real one: a demo, a test
 
 
@@ -143,7 +143,7 @@ def drive(session: Session, *, rate: float, lease: timedelta) -> Driven:
 
 
 def night_ends(now: datetime, zone: ZoneInfo) -> datetime | None:
-    """When offices open again, at 7:00 of the next working weekday; None while they are open, from 7:00 to 20:00."""
+    """When offices open again, at 8:00 of the next working weekday; None while they are open, from 8:00 to 20:00."""
     there = now.astimezone(zone)
     if there.weekday() < SATURDAY and OPENS <= there.time() < CLOSES:
         return None
