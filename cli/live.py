@@ -60,9 +60,9 @@ order by e.at, e.dossier_id, e.seq limit 500
 _LETTERS = """
 select n.id, n.dossier_id, n.not_before, n.sent_to, n.cause, d.reference, d.definition_id
 from notices n join dossiers d on d.id = n.dossier_id
-where n.state = 'sent' and n.sent_at > :since order by n.sent_at, n.id limit 500
+where n.state = 'sent' and n.sent_at > coalesce(cast(:since as timestamptz), '-infinity') order by n.sent_at, n.id limit 500
 """
-_NEWEST = "select coalesce(max(sent_at), '-infinity') from notices where state = 'sent'"
+_NEWEST = "select max(sent_at) from notices where state = 'sent'"
 
 
 class Watch:
@@ -85,7 +85,7 @@ class Watch:
         for key in {row.definition_id for row in self._rows} - set(self._labels):
             self._labels[key] = definitions.get(session, key).compiled.definition
         if self._seen is None:
-            self._since = session.execute(text(_NEWEST)).scalar_one()
+            self._since = session.execute(text(_NEWEST)).scalar()
             new: list[Line] = []
         else:
             new = [*self._events(session), *self._letters(session)]
@@ -113,9 +113,7 @@ class Watch:
             self._sent.add(row.id)
             subject = words.event(self._labels[row.definition_id], row.cause["kind"])
             yield Line(row.not_before, row.reference, f"{LETTER} {subject} {ARROW} {row.sent_to}", "cyan")
-        newest = session.execute(text(_NEWEST)).scalar_one()
-        if self._since is None or newest != since:
-            self._since = newest
+        self._since = session.execute(text(_NEWEST)).scalar()
 
     # --- the screen ---------------------------------------------------------------------------------------------------
 
