@@ -19,9 +19,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
+import config
 from cli import database, options, say
 from cli.options import Json
-import config
 from config import logs, packed, yamltext
 from config.log_error import LogError
 from local.postgres import Postgres

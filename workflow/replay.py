@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import text
@@ -24,10 +25,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.log_error import LogError
 from config.logs import Log, Row
-from states.clocks import STRICTLY_AFTER
-from states.dossier import Actor
+from states.dossier import SYSTEM, Actor
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import business_time, definitions, dossiers, shape, sweep
+from workflow import business_time, definitions, dossiers, shape
 from workflow.apply import connection
 from workflow.directory import ANYWHERE
 from workflow.dossiers import Request, Submission
@@ -321,17 +321,16 @@ def definition(names: Mapping[str, str], *, timed: bool) -> dict[str, Any]:
 # --- the acts ---------------------------------------------------------------------------------------------------------
 
 _LAST = "select greatest((select max(at) from foreign_log.events), (select max(closed) from foreign_log.cases))"
-# `wakes` is the earliest instant at which the clock may have something to do because of an act, if it ever may.
 _CALLS = """
 create unlogged table foreign_log.calls as
 select case_key, 0 as kind, first as n, line, submitted as at, null::text as trigger, null::smallint as rung,
-       null::text as motive, greatest(deadline, submitted) as wakes
+       null::text as motive
 from foreign_log.cases where submitted <= :until
 union all
-select e.case_key, 4, e.n, e.line, e.at, names.trigger, null, null, null
+select e.case_key, 4, e.n, e.line, e.at, names.trigger, null, null
 from foreign_log.events e join foreign_log.names using (activity) where e.at <= :until
 union all
-select case_key, 6, last, line, closed, 'close', null, null, null from foreign_log.cases where closed <= :until
+select case_key, 6, last, line, closed, 'close', null, null from foreign_log.cases where closed <= :until
 """
 # What an event asks for is what it says that the event before it in its case did not. A closed case is told its rung when
 # it is opened again.
@@ -343,22 +342,22 @@ with e as (
     from foreign_log.events e join foreign_log.names using (activity)
     where e.at <= :until window w as (partition by case_key order by n)
 )
-select case_key, 0 as kind, n, line, at, null::text as trigger, null::smallint as rung, null::text as motive,
-       at + cast(:shortest as interval) as wakes from e where first
+select case_key, 0 as kind, n, line, at, null::text as trigger, null::smallint as rung, null::text as motive
+from e where first
 union all
-select case_key, 1, n, line, at, 'reopen', null, null, at + cast(:shortest as interval) from e where was_closed and not closes
+select case_key, 1, n, line, at, 'reopen', null, null from e where was_closed and not closes
 union all
-select case_key, 2, n, line, at, 'resume', null, null, at from e where was_motive <> coalesce(motive, '')
+select case_key, 2, n, line, at, 'resume', null, null from e where was_motive <> coalesce(motive, '')
 union all
-select case_key, 3, n, line, at, r.trigger, e.rung, null, at + cast(:shortest as interval)
+select case_key, 3, n, line, at, r.trigger, e.rung, null
 from e join unnest(cast(:places as text[])) with ordinality as r (trigger, above) on r.above = e.rung + 1
 where first or (was_closed and not closes) or (not was_closed and e.rung <> was_rung)
 union all
-select case_key, 4, n, line, at, trigger, null, null, null from e
+select case_key, 4, n, line, at, trigger, null, null from e
 union all
-select case_key, 5, n, line, at, 'wait', null, motive, null from e where motive <> coalesce(was_motive, '')
+select case_key, 5, n, line, at, 'wait', null, motive from e where motive <> coalesce(was_motive, '')
 union all
-select case_key, 6, n, line, at, 'close', null, null, null from e where closes and not was_closed
+select case_key, 6, n, line, at, 'close', null, null from e where closes and not was_closed
 """
 _IN_TIME = """
 create unlogged table foreign_log.acts as
@@ -375,14 +374,13 @@ with drawn as (
 ), sorted as (
     select case_key, early, row_number() over (partition by case_key order by early, n, kind) as rank from drawn
 ), twice as (
-    select d.case_key, d.kind, d.n, d.line, d.at, d.trigger, d.rung, d.motive, d.wakes, false as again, s.early as drawn, rank
+    select d.case_key, d.kind, d.n, d.line, d.at, d.trigger, d.rung, d.motive, false as again, s.early as drawn, rank
     from drawn d join sorted s using (case_key, rank)
     union all
-    select d.case_key, d.kind, d.n, d.line, d.at, d.trigger, d.rung, d.motive, d.wakes, true, s.early + d.late * (1.5 - s.early), rank
+    select d.case_key, d.kind, d.n, d.line, d.at, d.trigger, d.rung, d.motive, true, s.early + d.late * (1.5 - s.early), rank
     from drawn d join sorted s using (case_key, rank)
 )
-select row_number() over (order by drawn, rank, again, case_key) as place, case_key, kind, n, line, at, trigger, rung, motive,
-       wakes, again
+select row_number() over (order by drawn, rank, again, case_key) as place, case_key, kind, n, line, at, trigger, rung, motive, again
 from twice
 """
 _READ = """
@@ -398,7 +396,7 @@ def _order(session: Session, until: datetime | None, seed: str | None, form: Sha
         session.execute(text(_CALLS), {"until": last})
     else:
         places = [TOLD + rung.rung for rung in form.rungs]
-        session.execute(text(_SHAPED_CALLS), {"until": last, "shortest": form.shortest(), "places": places})
+        session.execute(text(_SHAPED_CALLS), {"until": last, "places": places})
     if seed is None:
         session.execute(text(_IN_TIME))
     else:
@@ -421,6 +419,12 @@ def _acts(make: sessionmaker[Session]) -> Iterator[Any]:
         last = chunk[-1].place
 
 
+def _groups(acts: Iterator[Any]) -> Iterator[list[Any]]:
+    """Groups of acts, in their order."""
+    while group := list(islice(acts, GROUP)):
+        yield group
+
+
 @dataclass(slots=True)
 class _Run:
     """One replay: the acts in their order, the clock in between."""
@@ -435,62 +439,35 @@ class _Run:
     form: Shape | None
     units: Sequence[int]
     figures: Figures = field(default_factory=Figures)
-    wake: datetime | None = None
 
     def play(self) -> Figures:
         """Make every act, fire the clock up to `until`, and read the figures from the journal."""
         with self.make.begin() as session:
-            first = session.execute(text("select min(at) from foreign_log.acts")).scalar()
-            business_time.start_at(session, self.until if self.shuffled or first is None else first)
-        for group in self._freely() if self.shuffled else self._in_time():
+            business_time.start_at(session, self.until)
+        for group in _groups(_acts(self.make)):
             self._apply(group)
             self.done(len(group))
-        if self.clock_runs:
-            self._sweep_to(self.until)
-        with self.make.begin() as session:
-            _stand_at(session, self.until)
+        while self.clock_runs:
+            with self.make.begin() as session:
+                asleep = session.execute(text(_DUE), {"until": self.until, "most": GROUP}).scalars().all()
+                if not asleep:
+                    break
+                self._ring(session, dict.fromkeys(asleep, self.until))
         return self._figures()
 
-    def _freely(self) -> Iterator[list[Any]]:
-        """Groups of acts in the order drawn, in none of which a dossier comes twice."""
-        group: list[Any] = []
-        inside: set[str] = set()
-        for act in _acts(self.make):
-            if act.case_key in inside or len(group) >= GROUP:
-                yield group
-                group, inside = [], set()
-            group.append(act)
-            inside.add(act.case_key)
-        yield group
-
-    def _in_time(self) -> Iterator[list[Any]]:
-        """Groups of acts in order of time; whatever wakes before an act is swept before it."""
-        group: list[Any] = []
-        for act in _acts(self.make):
-            due = self.clock_runs and self.wake is not None and self.wake <= act.at
-            if due or len(group) >= GROUP:
-                yield group
-                group = []
-            if due:
-                self._sweep_to(act.at)
-            group.append(act)
-            if act.wakes is not None:  # it may wake before the next act
-                wakes = act.wakes + STRICTLY_AFTER
-                self.wake = wakes if self.wake is None else min(self.wake, wakes)
-        yield group
-
-    def _sweep_to(self, instant: datetime) -> None:
-        """Let the clock fire, at the very instant at which each dossier wakes, whatever wakes up to `instant`."""
+    def _ring(self, session: Session, upto: Mapping[int, datetime]) -> None:
+        """Let the clock act on some dossiers, as a sweep would at the very instant at which each wakes, up to its instant."""
         while True:
-            with self.make.begin() as session:
-                self.wake = session.execute(text(_NEXT)).scalar()
-                if self.wake is None or self.wake > instant:
-                    return
-                _stand_at(session, self.wake)
-            swept = sweep.sweep(self.make)
-            if swept.stuck or not swept.done:
-                sentence = f"l'horloge ne peut pas faire ce qui est échu le {self.wake.isoformat()} : rejeu abandonné"
-                raise Refused("sweep", sentence)
+            rows = session.execute(text(_WAKES), {"ids": list(upto), "latest": max(upto.values(), default=self.until)})
+            due = [Request(row.id, None, at=row.wake_at) for row in rows if row.wake_at <= upto[row.id]]
+            if not due:
+                return
+            for result in dossiers.perform(session, due, actor=SYSTEM):
+                if result.error is not None or not result.kinds:
+                    sentence = (
+                        f"l'horloge ne peut pas faire ce qui est échu au dossier {result.dossier_id} : rejeu abandonné"
+                    )
+                    raise Refused("sweep", sentence) from result.error
 
     def _apply(self, group: Sequence[Any]) -> None:
         """Make a group of acts in one transaction.
@@ -507,6 +484,8 @@ class _Run:
         with self.make.begin() as session:
             ids = _ids(session, turns)
             for wave in waves:
+                if self.clock_runs and not self.shuffled:
+                    self._ring(session, {ids[act.case_key]: act.at for act in wave if act.case_key in ids})
                 self._submit(session, [act for act in wave if act.kind == _SUBMIT], ids)
                 self._perform(session, [act for act in wave if act.kind != _SUBMIT], ids)
 
@@ -588,7 +567,8 @@ class _Run:
         return found
 
 
-_NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stuck"
+_DUE = "select id from dossiers where wake_at <= :until order by wake_at limit :most"
+_WAKES = "select id, wake_at from dossiers where id = any(:ids) and wake_at <= :latest"
 _NAMES = {
     _SUBMIT: "dépôt",
     _REOPEN: "réouverture",
@@ -647,11 +627,6 @@ def _shaped(session: Session, form: Shape, until: datetime) -> Shaped:
         rungs[row.rung].visits, rungs[row.rung].lasted = row.visits, row.lasted
     named = {rung.rung: stood for rung, stood in zip(form.rungs, rungs, strict=True)}
     return Shaped(closed_late, open_late, reopened, climbs, descents, waits, named)
-
-
-def _stand_at(session: Session, instant: datetime) -> None:
-    """Move frozen business time up to an instant, unless it is there already."""
-    business_time.freeze(session, at=max(instant, business_time.now(session)))
 
 
 def _ids(session: Session, cases: Iterable[str]) -> dict[str, int]:

@@ -104,10 +104,6 @@ class Shape(Model):
         """Each motive, and whose court the ball is in meanwhile."""
         return {wait.motive: wait.court for wait in self.waits}
 
-    def shortest(self) -> timedelta | None:
-        """The shortest of the lengths promised, if any."""
-        return min((given.delta for given in (self.within, *(r.within for r in self.rungs)) if given), default=None)
-
 
 def _holds(when: Mapping[str, Match], said: Mapping[str, str]) -> bool:
     return all(match.holds(said[column]) for column, match in when.items())
