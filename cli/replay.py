@@ -66,7 +66,7 @@ Lifecycle = Annotated[
     typer.Option(
         "--lifecycle",
         metavar="TRANSITION",
-        help="Les événements qui comptent, par leur transition (lifecycle:transition) ; "
+        help="Les événements qui comptent, par leur transition (lifecycle:transition), autant de fois qu’il le faut ; "
         f"« {ALL} » les compte tous. Sans cette option : complete, et les événements qui n'en disent rien ; avec --shape, tous.",
         show_default=False,
     ),

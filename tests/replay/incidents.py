@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 LIMIT = {"all": timedelta(days=15), 0: timedelta(days=2), 1: timedelta(days=5), 2: timedelta(days=10)}
@@ -28,7 +29,7 @@ for events in cases.values():
     now = [e for e in events if read(e["time:timestamp"]) <= until]
     spent = {"net": defaultdict(timedelta), "gross": defaultdict(timedelta)}
     closed, rung, wait, placed, cycle, visit = None, None, None, 0, 0, 0
-    for event, after in zip(now, [*now[1:], {"time:timestamp": until.isoformat()}], strict=True):
+    for event, after in pairwise([*now, {"time:timestamp": until.isoformat()}]):
         team, status = event["org:group"], event["lifecycle:transition"]
         was_closed, was_rung, was_waiting = closed, rung, wait
         closed = event["concept:name"] == "Completed"
