@@ -266,37 +266,35 @@ def _say(
         say.fact("Sans aucun événement", say.count(left.cases, "dossier"))
     if figures.repeated:
         say.fact("Répétitions", f"{figures.repeated}, toutes reconnues")
-    gross = figures.shaped
-    say.fact(
-        "Clos", f"{figures.closed}, dont {figures.closed_late} en retard" + _gross(gross and gross.closed_late_gross)
-    )
-    say.fact("Ouverts", f"{figures.open}, dont {figures.open_late} en retard" + _gross(gross and gross.open_late_gross))
-    if gross is not None:
-        _say_shaped(gross)
+    closed, opened = (f"{late} en retard" for late in (figures.closed_late, figures.open_late))
+    if figures.shaped is not None:
+        closed += f" ({figures.shaped.closed_late_gross} si les attentes comptaient)"
+        opened += f" ({figures.shaped.open_late_gross} si les attentes comptaient)"
+    say.fact("Clos", f"{figures.closed}, dont {closed}")
+    say.fact("Ouverts", f"{figures.open}, dont {opened}")
+    if figures.shaped is not None:
+        _say_shaped(figures.shaped)
     say.fact("Écarts trouvés par la vérification", str(len(problems)))
     for problem in problems[:FIRST_TOLD]:
         say.line(f"Dossier {problem.dossier_id} : {problem.text}")
-
-
-def _gross(late: int | None) -> str:
-    return "" if late is None else f" ({late} si les attentes comptaient)"
 
 
 COURTS = {"holder": "le demandeur", "third_party": "un tiers", "administration": "l'administration"}
 
 
 def _say_shaped(shaped: room.Shaped) -> None:
-    moves = f"{say.count(shaped.climbs, 'montée')}, {say.count(shaped.descents, 'descente')}"
     say.fact("Rouverts", f"{shaped.reopened} fois")
     if shaped.rungs:
-        say.fact("Changements de ligne", moves)
-        rows = [(rung.label, str(rung.visits), _span(rung.lasted)) for rung in shaped.rungs.values()]
-        say.table(("Ligne", "Passages", "Durée totale, attentes comprises"), rows)
+        say.fact(
+            "Changements de ligne", f"{say.count(shaped.climbs, 'montée')}, {say.count(shaped.descents, 'descente')}"
+        )
+        stood = [(rung.label, str(rung.visits), _span(rung.lasted)) for rung in shaped.rungs.values()]
+        say.table(("Ligne", "Passages", "Durée totale, attentes comprises"), stood)
     if shaped.waits:
-        rows = [
-            (motive, COURTS[wait.court], str(wait.count), _span(wait.lasted)) for motive, wait in shaped.waits.items()
+        waited = [
+            (motive, COURTS[one.court], str(one.count), _span(one.lasted)) for motive, one in shaped.waits.items()
         ]
-        say.table(("Attente", "On attend", "Nombre", "Durée totale"), rows)
+        say.table(("Attente", "On attend", "Nombre", "Durée totale"), waited)
 
 
 def _span(length: timedelta) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -118,10 +119,10 @@ class Log:
         except OSError as error:
             raise LogError(f"fichier illisible ({error.strerror or error})", accepted="un journal entier") from None
 
-    def _is_xes(self, stream: IO[bytes]) -> bool:
+    def _is_xes(self, stream: BufferedReader) -> bool:
         """By its name, else by its first sign."""
         named = self._path.name.lower().removesuffix(".gz").endswith((".xes", ".xml"))
-        peeked: bytes = stream.peek(1)  # type: ignore[attr-defined]  (both are BufferedReader)
+        peeked = stream.peek(1)
         return named or peeked.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
     def _skipped(self, cells: Mapping[str, Cell]) -> bool:

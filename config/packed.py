@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from config.log_error import LogError
 
@@ -28,7 +28,7 @@ class Bounds:
 USUAL = Bounds()
 
 
-def opened(raw: IO[bytes], bounds: Bounds) -> IO[bytes]:
+def opened(raw: io.BufferedReader, bounds: Bounds) -> io.BufferedReader:
     """The bytes of a file, unpacked if it begins as gzip does. Reading them raises LogError."""
     begins = raw.read(len(MAGIC))
     raw.seek(0)
@@ -38,7 +38,7 @@ def opened(raw: IO[bytes], bounds: Bounds) -> IO[bytes]:
 class _Unpacked(io.RawIOBase):
     """What gzip packed, one member after the other, a chunk at a time."""
 
-    def __init__(self, raw: IO[bytes], bounds: Bounds) -> None:
+    def __init__(self, raw: io.BufferedReader, bounds: Bounds) -> None:
         super().__init__()
         self._raw, self._bounds = raw, bounds
         self._waiting = b""

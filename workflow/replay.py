@@ -588,7 +588,7 @@ select count(*) filter (where d.phase = 'resolved'), count(*) filter (where d.ph
 from dossiers d left join late l on l.dossier_id = d.id
 """
 _WAITED = """
-select h ->> 'motive' as motive, count(*) as count,
+select h ->> 'motive' as motive, count(*) as times,
        sum(coalesce((h ->> 'end')::timestamptz, :until) - (h ->> 'since')::timestamptz) as lasted
 from dossiers d, jsonb_array_elements(d.holds) h group by 1
 """
@@ -621,7 +621,7 @@ def _shaped(session: Session, form: Shape, until: datetime) -> Shaped:
     climbs, descents, reopened = session.execute(text(_CLIMBED), {"told": TOLD}).one()
     waits = {motive: Waits(court) for motive, court in form.courts().items()}
     for row in session.execute(text(_WAITED), {"until": until}):
-        waits[row.motive].count, waits[row.motive].lasted = row.count, row.lasted
+        waits[row.motive].count, waits[row.motive].lasted = row.times, row.lasted
     rungs = [OnRung(rung.label or rung.rung) for rung in form.rungs]
     for row in session.execute(text(_STOOD), {"until": until, "told": TOLD}):
         rungs[row.rung].visits, rungs[row.rung].lasted = row.visits, row.lasted
