@@ -179,9 +179,8 @@ def test_the_log_has_every_kind_of_thing_in_it(many):
     assert counted["open_late"] < counted["open_late_gross"]
 
 
-@pytest.mark.parametrize("seed", ["1", "2"])
-def test_every_call_made_twice_in_any_order_changes_nothing(database, many, seed):
-    found = run(database, many, "--shape", "incidents", "--shuffle", "--seed", seed)
+def test_every_call_made_twice_in_any_order_changes_nothing(database, many):
+    found = run(database, many, "--shape", "incidents", "--shuffle", "--seed", "3")
     assert figures(found) == counted_incidents(many)
     assert found["problems"] == 0
     assert found["repeated"] > found["dossiers"] + found["events"] + found["climbs"]
