@@ -66,6 +66,6 @@ lock: ## resolve pyproject.toml again into requirements.lock
 	  && "$$folder/bin/uv" pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	    --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
-replay: setup ## read a log of events and say what it does (LOG=path)
+replay: setup ## read a log of events and say what it does (LOG=path, ARGS="--shape incidents")
 	@test -n "$(LOG)" || { echo "which log? make replay LOG=path" >&2; exit 2; }
-	@$(BIN)/coupe-file replay "$(LOG)" --json
+	@$(BIN)/coupe-file replay "$(LOG)" --json $(ARGS)

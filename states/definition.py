@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -88,7 +88,7 @@ def _date(value: Any) -> Any:
     return value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """`from: triaged` and `from: [triaged]` say the same."""
     return [value] if isinstance(value, str) else value
 
@@ -106,11 +106,13 @@ def _share(value: Any) -> Any:
     return Fraction(top, bottom)
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """A part of a document: nothing unknown in it, and nothing changes it."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
 
 
-class Elapsed(_Model):
+class Elapsed(Model):
     """A length of elapsed time, whatever the hour or the day: exactly one unit, a whole number of it."""
 
     elapsed_days: int | None = Field(None, gt=0, le=36_500)
@@ -137,7 +139,7 @@ class Elapsed(_Model):
         )
 
 
-class UntilField(_Model):
+class UntilField(Model):
     """A due date that comes with the dossier: the instant given in a field at submission."""
 
     field: Name
@@ -148,7 +150,7 @@ def _length(value: Any) -> str:
     return "field" if isinstance(value, UntilField) or (isinstance(value, dict) and "field" in value) else "elapsed"
 
 
-class State(_Model):
+class State(Model):
     """A state, in one of the four phases that every report speaks."""
 
     phase: Phase
@@ -156,7 +158,7 @@ class State(_Model):
     label: Words | None = None
 
 
-class FieldRule(_Model):
+class FieldRule(Model):
     """What a trigger may be asked to carry; the bounds are those of the form."""
 
     type: Literal[
@@ -196,11 +198,11 @@ class FieldRule(_Model):
         return self
 
 
-class Trigger(_Model):
+class Trigger(Model):
     """What may be asked, from where, by whom, with what; `to: '='` keeps the state."""
 
     name: Name
-    source: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(alias="from")
+    source: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(alias="from")
     to: str
     by: tuple[str, ...]
     needs: tuple[str, ...] = ()
@@ -212,7 +214,7 @@ class Trigger(_Model):
     label: Words | None = None
 
 
-class Submission(_Model):
+class Submission(Model):
     """What a dossier must carry to be submitted, and who may submit it."""
 
     by: tuple[str, ...]
@@ -221,13 +223,13 @@ class Submission(_Model):
     tell: tuple[Seat, ...] = ()
 
 
-class When(_Model):
+class When(Model):
     """The events at which a clock starts or stops."""
 
     when: tuple[str, ...] = Field(min_length=1)
 
 
-class Reminder(_Model):
+class Reminder(Model):
     """A reminder: at a share of the time, or before the due date, or after the start."""
 
     id: Name
@@ -247,7 +249,7 @@ class Reminder(_Model):
         return self
 
 
-class Due(_Model):
+class Due(Model):
     """What happens strictly after the due date: it is recorded; then a trigger may fire, or another when it may not."""
 
     record: Name = "missed"
@@ -257,7 +259,7 @@ class Due(_Model):
     tell: tuple[Seat, ...] = ()
 
 
-class ClockRule(_Model):
+class ClockRule(Model):
     """A clock: declared, never coded."""
 
     family: Literal["commitment", "legal"]
@@ -272,7 +274,7 @@ class ClockRule(_Model):
     label: Words | None = None
 
 
-class RungRule(_Model):
+class RungRule(Model):
     """A rung of the ladder, and what it may do; a rung with `auto: false` is never climbed to by the clock."""
 
     rung: Name
@@ -283,13 +285,13 @@ class RungRule(_Model):
     label: Words | None = None
 
 
-class Effective(_Model):
+class Effective(Model):
     """The dates of submission that a version serves."""
 
     from_: Annotated[date, BeforeValidator(_date)] = Field(alias="from")
 
 
-class Definition(_Model):
+class Definition(Model):
     """A workflow definition. `effective` picks it by the date of submission; a dossier keeps the version it began under."""
 
     schema_: int = Field(alias="schema", ge=SCHEMA, le=SCHEMA)
@@ -356,7 +358,7 @@ def parse(data: Any) -> Definition:
     try:
         definition = Definition.model_validate(data)
     except ValidationError as error:
-        raise DefinitionError([_french(problem, data) for problem in error.errors(include_url=False)]) from None
+        raise DefinitionError(in_french(error, data)) from None
     problems = list(_problems(definition))
     if problems:
         raise DefinitionError(problems)
@@ -388,7 +390,24 @@ _SENTENCES = {
 }
 
 
-def _french(problem: Any, data: Any) -> tuple[tuple[str, ...], str]:
+def in_french(
+    error: ValidationError,
+    data: Any,
+    *,
+    root: type[BaseModel] | None = None,
+    inside: Mapping[str, type[BaseModel]] = {},
+) -> list[tuple[tuple[str, ...], str]]:
+    """The problems of form of a document, each with its place and a sentence.
+
+    `root` is what the document should have been, by default a definition; `inside` the parts of it, by their keys.
+    """
+    found = (root, inside) if root is not None else (Definition, _INSIDE)
+    return [_french(problem, data, *found) for problem in error.errors(include_url=False)]
+
+
+def _french(
+    problem: Any, data: Any, root: type[BaseModel], parts: Mapping[str, type[BaseModel]]
+) -> tuple[tuple[str, ...], str]:
     """A problem of form with its place in the document and a sentence."""
     place, inside = [], data
     for part in map(str, problem["loc"]):
@@ -407,17 +426,16 @@ def _french(problem: Any, data: Any) -> tuple[tuple[str, ...], str]:
     elif kind == "value_error":
         sentence = str(context["error"])
     elif kind == "extra_forbidden":
-        sentence = f"inconnu ici ; accepté : {', '.join(_accepted(tuple(map(str, problem['loc']))[:-1]))}"
+        sentence = f"inconnu ici ; accepté : {', '.join(_accepted(tuple(map(str, problem['loc']))[:-1], root, parts))}"
     else:
         sentence = _SENTENCES.get(kind, f"valeur refusée ({kind})")
     return tuple(place), sentence
 
 
-def _accepted(place: tuple[str, ...]) -> list[str]:
-    """The keys that a place of a definition may have."""
-    model: type[BaseModel] = Definition
+def _accepted(place: tuple[str, ...], model: type[BaseModel], parts: Mapping[str, type[BaseModel]]) -> list[str]:
+    """The keys that a place of a document may have."""
     for part in place:
-        found = _INSIDE.get(part)
+        found = parts.get(part)
         if found is not None:
             model = found
     return [field.alias or name for name, field in model.model_fields.items()]

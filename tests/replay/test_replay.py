@@ -4,96 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import random
 import re
 import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 
-HEADER = ["case:concept:name", "concept:name", "time:timestamp", "case:startdate", "case:enddate", "case:deadline"]
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
-FIGURES = Path(__file__).with_name("figures.py")
-PROGRAM = Path(sys.executable).with_name("coupe-file")
-ALL = ["dossiers", "events", "events_refused", "closed", "closed_late", "open", "open_late", "until"]
-# Two instants that read 02:30 on the wall, an hour apart.
-REPEATED_HOUR = ["2011-10-30T02:30:00+02:00", "2011-10-30T02:30:00+01:00"]
-BETWEEN = datetime(2011, 10, 30, 1, 0, tzinfo=UTC)
-
-
-def a_log(path: Path, cases: int = 60) -> Path:
-    """A log of the shape of real ones: grouped by case, backwards as a whole, untidy at its edges.
-
-    One case in nine has no deadline, and one in ten a deadline between the two cuts of the repeated hour.
-    """
-    chance = random.Random(7)
-    rows = []
-    for number in range(cases):
-        start = datetime(2011, 10, 20, tzinfo=UTC) + timedelta(minutes=chance.randrange(20 * 24 * 60))
-        deadline = (
-            BETWEEN if number % 10 == 0 and start < BETWEEN else start + timedelta(days=chance.choice([2, 7, 10]))
-        )
-        end = chance.choice(
-            [
-                None,
-                deadline,
-                deadline + timedelta(microseconds=1),
-                deadline - timedelta(hours=1),
-                start - timedelta(hours=3),
-                start + timedelta(days=15),
-            ]
-        )
-        end = None if deadline == BETWEEN else end
-        times = [start + timedelta(hours=chance.uniform(-2, 300)) for _ in range(chance.randrange(1, 7))]
-        times += [end] if end is not None and number % 4 == 0 else []
-        due = None if number % 9 == 4 else deadline
-        for time in sorted(times):
-            say = lambda one: one.astimezone(AMSTERDAM).isoformat(sep=" ") if one else ""  # noqa: E731
-            rows.append(
-                [
-                    f"case-{number}",
-                    chance.choice(["Réception", "T02 check", "T02-check", "Lettre"]),
-                    say(time),
-                    say(start),
-                    say(end),
-                    say(due),
-                ]
-            )
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([HEADER, *rows])
-    return path
+from tests.replay.logs import HEADER, PROGRAM, REPEATED_HOUR, a_log, counted, run, same
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return a_log(tmp_path / "log.csv")
-
-
-def run(database: str, log: Path, *options: str, code: int = 0) -> dict:
-    done = subprocess.run(
-        [PROGRAM, "replay", str(log), "--json", *options],
-        env={"COUPE_FILE_DATABASE_URL": database, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "NO_COLOR": "1"},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout)
-
-
-def counted(log: Path, *until: str) -> dict:
-    return json.loads(
-        subprocess.run([sys.executable, FIGURES, log, *until], capture_output=True, text=True, check=True).stdout
-    )
-
-
-def same(found: dict, wanted: dict) -> None:
-    assert {name: found[name] for name in ALL} == {name: wanted[name] for name in ALL}
-    assert found["problems"] == 0
 
 
 @pytest.mark.parametrize("until", [[], ["2011-10-25T12:00:00+02:00"], *[[one] for one in REPEATED_HOUR]])
