@@ -23,6 +23,7 @@ from bench.figures import interleaved, median, show, timed
 from bench.load import REASON, Database, check
 from local.postgres import Postgres
 from workflow import dossiers, schema
+from workflow import sweep as sweeping
 from workflow.sweep import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--folder", type=Path, default=ROOT / ".coupe-file" / "bench", help="on a disk, not in memory")
     parser.add_argument("--quick", action="store_true", help="20,000 dossiers and 5 rounds: does it run?")
-    parser.add_argument("--only", choices=["act", "clock", "resident"], help="one part of it")
+    parser.add_argument("--only", choices=["act", "clock", "resident", "outage"], help="one part of it")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.rows, chosen.rounds = 20_000, 5
@@ -47,7 +48,9 @@ def main() -> None:
         print("# loaded", file=sys.stderr, flush=True)
         if chosen.only in (None, "act"):
             acts(large, chosen.rounds)
-        if chosen.only != "act":
+        if chosen.only in (None, "outage"):
+            outage(large, min(100_000, large.rows // 4))
+        if chosen.only not in ("act", "outage"):
             small = Database(server, "small", 10_000)
             if chosen.only in (None, "resident"):
                 resident(large, small)
@@ -187,6 +190,77 @@ def _sweeps(large: Database, small: Database, rounds: int, *, one_by_one: bool =
 def _sweep(base: Database, limit: int, count: int) -> None:
     done = sum(sweep(base.sessions, limit=limit).done for _ in range(-(-count // limit)))
     assert done == count, done
+
+
+# --- after an outage --------------------------------------------------------------------------------------------------
+
+
+SEGMENT = 10
+"""Batches between two measures of the raw single, while an outage is caught up."""
+
+
+def outage(base: Database, count: int) -> None:
+    """Everything that fell due while nothing ran, each once: the slowest stretch of it, beside the raw single."""
+    unmarked = mock.patch.object(sweeping, "LOW_WATER_SECONDS", 0.0)
+    key = base.draw(1)[0]
+    _one_by_one(base, base.sessions, [key])
+    base.raw.imitate(key)
+    _caught_up(base, count)
+    with _snapshot(base):
+        _caught_up(base, count, behind="an open transaction")
+    with _snapshot(base), unmarked:
+        _caught_up(
+            base, count // 4, behind="an open transaction", off="the low-water mark: each claim scans from the start"
+        )
+    _idle(base)
+
+
+def _caught_up(base: Database, count: int, *, behind: str = "", off: str = "") -> None:
+    (now,) = base.arm(1, count)
+    base.jump(now)
+    before = base.fired()
+    raw, mine = [], []
+    left = count
+    while left > 0:
+        raw.append(_single(base))
+        size = min(SEGMENT * BATCH, left)
+        mine.append(timed(partial(_sweep, base, BATCH, size)) / size)
+        left -= size
+    assert sweep(base.sessions).done == 0, "something was left due"
+    assert base.fired() - before == count, "each once"
+    worst = max(range(len(mine)), key=lambda n: mine[n] / raw[n])
+    show(
+        "outage", raw, mine, least=8, off=off, due=count, open=base.rows, behind=behind or None,
+        slowest_stretch=round(raw[worst] / mine[worst], 2), per_second=round(1 / (sum(mine) / len(mine))),
+    )  # fmt: skip
+
+
+def _single(base: Database, times: int = 3, count: int = 50) -> float:
+    """The seconds of one raw single: the median of a few runs."""
+    runs = []
+    for _ in range(times):
+        ids = base.draw(count)
+        runs.append(timed(partial(base.raw.single, ids)) / count)
+    return sorted(runs)[times // 2]
+
+
+@contextmanager
+def _snapshot(base: Database) -> Iterator[None]:
+    """A transaction that somebody left open, with its snapshot taken."""
+    with psycopg.connect(base.plain) as left:
+        left.execute("set transaction isolation level repeatable read")
+        left.execute("select count(*) from dossiers where id = 1")
+        yield
+
+
+def _idle(base: Database) -> None:
+    """A sweep that finds nothing, beside the raw single."""
+    ways = {
+        "poll": lambda: timed(lambda: sweep(base.sessions)),
+        "raw": lambda: timed(lambda: base.raw.single(base.draw(1))),
+    }
+    times = interleaved(50, ways, warm=3)
+    show("empty_poll", times["poll"], times["raw"], most=5, open=base.rows, ms=median(times["poll"], unit=1e3))
 
 
 # --- what it holds ----------------------------------------------------------------------------------------------------

@@ -103,6 +103,13 @@ class Database:
         self.settle("dossiers")
         return instants
 
+    def fired(self) -> int:
+        """How many times a rung's clock made a dossier move, so far."""
+        statement = "select count(*) from events where kind = 'escalate' and fired is not null"
+        row = self.operator.execute(statement).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def settle(self, *tables: str) -> None:
         """Leave the next measure no work that is not its own."""
         self.operator.execute(f"vacuum analyze {', '.join(tables)}")
