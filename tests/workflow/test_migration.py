@@ -15,7 +15,7 @@ from states.errors import BadInput, CoupeFileError, Refused
 from states.migration import MIGRATE
 from tests.workflow.conftest import World
 from tests.workflow.test_event_shape import EVERYTHING
-from workflow import apply, definitions, migration, reactions, schema, sweep
+from workflow import apply, definitions, dossiers, migration, reactions, schema, sweep
 from workflow.dossiers import COLUMNS, locked
 
 ROW = "state, phase, rung, clocks, holds, due_at, wake_at, version, definition_id"
@@ -61,15 +61,17 @@ def planned(world, wanted):
 def mixed(world):
     """Give a world with forty dossiers in every state, some on hold, some late, all reacted to."""
     keys = world.submit(40)
-    for key in keys[5:]:
-        world.act(key, "triage", to_unit="u1")
-    for key in keys[10:15]:
-        term = (world.now() + timedelta(days=20)).isoformat()
-        world.act(key, "hold", "ref1", motive="piece_required", answer_by=term, reason=world.reason)
-    for key in keys[15:20]:
-        world.resolve(key)
-    for key in keys[20:25]:
-        world.act(key, "escalate", "ref1", reason=world.reason)
+
+    def ask(some, trigger, by, **args):
+        with world.make.begin() as session:
+            results = dossiers.act(session, some, trigger, actor=world.actor(by), args=args)
+            assert all(result.error is None for result in results)
+
+    term = (world.now() + timedelta(days=20)).isoformat()
+    ask(keys[5:], "triage", "ref0", to_unit="u1")
+    ask(keys[10:15], "hold", "ref1", motive="piece_required", answer_by=term, reason=world.reason)
+    ask(keys[15:20], "resolve", "ref1", outcome="unblocked", statement=world.statement)
+    ask(keys[20:25], "escalate", "ref1", reason=world.reason)
     world.jump(days=12, hours=1)
     world.sweep()
     world.react()
@@ -331,7 +333,8 @@ def test_a_dossier_that_lived_under_the_new_version_comes_back_with_the_dates_th
 
 # --- the drill: old and new programs side by side ---------------------------------------------------------------------
 
-ACTS = ("triage", "assign", "hold", "end_hold", "answer", "escalate", "transfer", "resolve", "withdraw", "reopen")
+OFTEN = ("triage", "hold", "end_hold", "answer", "escalate", "transfer", "reopen")
+ACTS = (*OFTEN, *OFTEN, "assign", "resolve", "withdraw")
 
 
 class Side(World):
@@ -354,7 +357,7 @@ class Side(World):
                 "resolve": {"outcome": "unblocked", "statement": self.statement}, "end_hold": {},
             }.get(trigger, {"reason": self.reason})  # fmt: skip
             by = {"answer": "holder", "withdraw": "holder", "reopen": "holder"}.get(
-                trigger, f"ref{chance.randint(0, 2)}"
+                trigger, f"ref{chance.randint(0, 1)}"
             )
             try:
                 self.act(key, trigger, by, idem=idem, **args)
@@ -378,32 +381,45 @@ def test_old_and_new_programs_work_side_by_side_while_every_dossier_moves_and_no
         world.act(key, "triage", to_unit="u1")
     new = published(world, rung_of(5))
     old_side, new_side, mover = Side(world, unknown=[new]), Side(world), Side(world)
-    stop, patience = threading.Event(), threading.Event()
+    stop, moment = threading.Event(), threading.Event()
     steps = []
 
     def time_passes_and_dossiers_move():
-        try:
-            after = 0
-            for _ in range(60):
-                world.jump(hours=5)
-                moved = migration.batch(mover.make, move(mover, 1, new), after=after, limit=4)
-                after = moved.last or 0
-                steps.append(moved.done)
-                patience.wait(0.05)
-        finally:
-            stop.set()
+        after = 0
+        for step in range(40):
+            world.jump(hours=5)
+            moved = migration.batch(mover.make, move(mover, 1, new), after=after, limit=4)
+            after = moved.last or 0
+            steps.append(moved.done)
+            while len(old_side.accepted) + len(new_side.accepted) < 3 * step and not stop.is_set():
+                moment.wait(0.01)
 
+    def until_the_first_ends(work):
+        def working():
+            try:
+                work()
+            finally:
+                stop.set()
+
+        return working
+
+    people = [(0, old_side), (1, old_side), (2, new_side), (3, new_side)]
     outcome = together(
-        time_passes_and_dossiers_move,
-        lambda: old_side.work(stop),
-        lambda: new_side.work(stop),
-        *[lambda side=side, seed=seed: side.someone_acts(seed, stop) for seed, side in enumerate((old_side, old_side, new_side, new_side))],
-    )  # fmt: skip
+        *map(
+            until_the_first_ends,
+            (
+                time_passes_and_dossiers_move,
+                lambda: old_side.work(stop),
+                lambda: new_side.work(stop),
+                *[lambda seed=seed, side=side: side.someone_acts(seed, stop) for seed, side in people],
+            ),
+        )
+    )
     assert outcome == [None] * 7
     assert sum(steps) > 60
 
     # The old program did its part, and was told when it no longer could.
-    assert len(old_side.accepted) > 20
+    assert len(old_side.accepted) > 10
     assert len(new_side.accepted) > 20
     assert old_side.refused["definition"] > 0
     assert new_side.refused["definition"] == 0
