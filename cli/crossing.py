@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from cli import database, say, words
 from cli.door import REFUSED, Command, Group
 from cli.options import Json, pairs
-from cli.versions import Kept, kept, title
+from cli.versions import kept, title
 from states.errors import Refused
 from workflow import definitions, migration
 from workflow.migration import Move, Plan, Shift
@@ -39,6 +39,9 @@ Rungs = Annotated[
         "--map-rung", metavar="ANCIEN=NOUVEAU", help="L'échelon qui en remplace un autre.", show_default=False
     ),
 ]
+_HELP = "Une version que la base contient : coupe-file@2 ; le nom seul dit la dernière."
+Source = Annotated[str, typer.Argument(metavar="DE", help=_HELP, show_default=False)]
+Target = Annotated[str, typer.Argument(metavar="VERS", help=_HELP, show_default=False)]
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -79,7 +82,7 @@ def _check_published(row: DefinitionRow) -> None:
 
 
 @migrate.command(cls=Command)
-def plan(source: Kept, target: Kept, map_state: States = None, map_rung: Rungs = None, json: Json = False) -> None:
+def plan(source: Source, target: Target, map_state: States = None, map_rung: Rungs = None, json: Json = False) -> None:
     """Dit ce que ferait la migration, dossier par dossier. Rien n'est écrit."""
     with database.sessions() as make:
         with make() as session:
@@ -143,9 +146,11 @@ def _tell(found: Plan, wanted: Move, old: DefinitionRow, new: DefinitionRow, nam
     rows = []
     for name, shift in sorted(found.clocks.items()):
         span = _span(shift)
-        moves = "" if not shift.moved else _moves(span)
+        moves = _moves(span) if shift.moved else "aucune"
         what = "s'arrête : la nouvelle version ne l'a pas" if shift.stopped else "gardé, avec ses suspensions"
-        rows.append((words.clock(before, name), what, str(shift.kept + shift.stopped), moves, str(shift.late or "")))
+        rows.append(
+            (words.clock(before, name), what, str(shift.kept + shift.stopped), moves, str(shift.late or "aucun"))
+        )
     if rows:
         say.table(("Délai en cours", "Ce qu'il devient", "Dossiers", "Échéances déplacées", "En retard aussitôt"), rows)
     for name in found.appear:
@@ -201,8 +206,8 @@ def _left(left: Sequence[tuple[int, str]], names: dict[int, str]) -> None:
 
 @migrate.command(cls=Command)
 def apply(
-    source: Kept,
-    target: Kept,
+    source: Source,
+    target: Target,
     map_state: States = None,
     map_rung: Rungs = None,
     limit: Limit = None,
@@ -217,7 +222,7 @@ def apply(
 
 
 @migrate.command(cls=Command)
-def undo(source: Kept, target: Kept, limit: Limit = None, json: Json = False) -> None:
+def undo(source: Source, target: Target, limit: Limit = None, json: Json = False) -> None:
     """Défait « migrate apply DE VERS » : les dossiers reviennent à la première version, avec les échéances qu'ils y auraient."""
     with database.sessions() as make:
         with make() as session:
@@ -244,21 +249,21 @@ def _run(
         rest = migration.waiting(session, wanted)
     names = _references(make, left)
     if json:
-        said = [{"reference": names.get(key, str(key)), "why": why} for key, why in left.items()]
+        stayed = [{"reference": names.get(key, str(key)), "why": why} for key, why in left.items()]
         say.document(
             {
                 "from": _of(old),
                 "to": _of(new),
                 "moved": done,
-                "left": said,
+                "left": stayed,
                 "never_moved": len(foreign),
                 "remaining": rest,
             }
         )
     else:
-        say.line(
-            f"De {title(old)} à {title(new)} : {say.count(done, 'dossier passé', 'dossiers passés')}.", style="green"
-        )
+        verb = "revenu" if wanted.back else "passé"
+        said = say.count(done, f"dossier {verb}", f"dossiers {verb}s")
+        say.line(f"De {title(old)} à {title(new)} : {said}.", style="green")
         if foreign:
             say.line(f"{say.count(len(foreign), 'dossier')} n'étaient pas venus de {title(new)} : ils restent." if len(foreign) > 1
                      else f"1 dossier n'était pas venu de {title(new)} : il reste.")  # fmt: skip

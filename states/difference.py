@@ -6,6 +6,7 @@ part added to the schema is never passed over in silence.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -225,4 +226,6 @@ def _value(value: Any) -> str:
         return f"{number} {_UNITS[unit][number > 1]}"
     if isinstance(value, bool):
         return "oui" if value else "non"
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return "/".join(reversed(value.split("-")))
     return f"« {value} »" if isinstance(value, str) else str(value)

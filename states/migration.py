@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from states import clocks
-from states.definition import ClockRule, Definition, UntilField
+from states.definition import PHASES, ClockRule, Definition, UntilField
 from states.dossier import NO_CONTEXT, Actor, Clock, Decision, Dossier, Json
 from states.draft import Draft
 from states.errors import BadInput, Refused
@@ -97,8 +97,9 @@ def _check_words(given: Mapping[str, str], old: Sequence[str], new: Sequence[str
 
 
 def _alike(old: Definition, new: Definition, name: str) -> list[str]:
-    """The states of the new version that are open, or closed, as the old one is."""
-    return [other for other, state in new.states.items() if state.terminal == old.states[name].terminal]
+    """The states of the new version that are open, or closed, as the old one is; by phase."""
+    alike = [other for other, state in new.states.items() if state.terminal == old.states[name].terminal]
+    return sorted(alike, key=lambda other: (PHASES.index(new.states[other].phase), other))
 
 
 def _names(names: Iterable[str]) -> str:

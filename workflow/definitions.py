@@ -127,8 +127,8 @@ def for_submission(session: Session, name: str, on: datetime) -> Loaded:
     if row is not None and row.state == "suspended":
         raise Refused(
             "suspended",
-            f"la version {row.version} de « {name} » est suspendue ({row.why}) : aucun dossier n'est déposé sous une "
-            "version antérieure à sa place",
+            f"la version {row.version} de « {name} » est suspendue ({row.why}) : aucun dépôt n'est pris d'ici sa reprise, "
+            "ni sous elle ni sous une version antérieure",
             field="definition",
             accepted=f"sa reprise (coupe-file workflow resume {name}@{row.version}), ou une version suivante publiée",
         )
