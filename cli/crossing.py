@@ -239,8 +239,8 @@ def _run(
     done, left, foreign = 0, dict[int, str](), set[int]()
     with _bar("Migration", total if limit is None else min(total, limit), hidden=json) as advance:
         for moved in migration.run(make, wanted, limit=limit):
-            done += moved.done
-            left.update(moved.left)
+            done += len(moved.done)
+            left = {key: why for key, why in left.items() if key not in moved.done} | dict(moved.left)
             foreign.update(moved.foreign)
             if moved.done:
                 database.wrote()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from cli import database, say, shipped
 from cli.options import Json
 from config import yamltext
-from states.definition import Definition, parse
+from states.definition import PHASES, Definition, parse
 from states.difference import GROUPS, differences
 from states.errors import BadInput, Refused
 from workflow import definitions
@@ -134,9 +134,8 @@ def show(given: Kept, json: Json = False) -> None:
 
 def _ordered(data: dict[str, Any]) -> dict[str, Any]:
     """The initial state first, then by phase: the order in which a dossier meets them."""
-    phases = list(dict.fromkeys(("submitted", "triaged", "escalated", "resolved")))
     states = sorted(
-        data["states"].items(), key=lambda item: (item[0] != data["initial"], phases.index(item[1]["phase"]))
+        data["states"].items(), key=lambda item: (item[0] != data["initial"], PHASES.index(item[1]["phase"]))
     )
     return {**data, "states": dict(states)}
 

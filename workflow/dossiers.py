@@ -367,6 +367,9 @@ def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, 
     seq, kind, command, definition = sent
     try:
         loaded = get(session, definition)
+    except CoupeFileError as error:  # a newer program's
+        return Result(row.id, error=error)
+    try:
         rule = next(t for t in loaded.compiled.definition.triggers if t.name == kind)
         given = directory.resolve(session, loaded.compiled.definition, dict(request.args))
         same = kind == request.trigger and texts.same(

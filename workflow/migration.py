@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -58,7 +58,7 @@ class Move:
 class Moved:
     """What a batch did: dossiers moved, those that cannot be with the reason, those that never made this move."""
 
-    done: int = 0
+    done: tuple[int, ...] = ()
     left: tuple[tuple[int, str], ...] = ()
     foreign: tuple[int, ...] = ()
     last: int | None = None
@@ -92,25 +92,25 @@ def waiting(session: Session, wanted: Move) -> int:
 
 
 def run(make: sessionmaker[Session], wanted: Move, *, limit: int | None = None, size: int = BATCH) -> Iterator[Moved]:
-    """Move every dossier that can be, or `limit` of them; yields after each batch, which is then committed."""
+    """Move every dossier that can be, or `limit` of them; yields after each batch, which is then committed.
+
+    What is left is looked at a second time, with those that somebody was handling.
+    """
     done = 0
-    settled: set[int] = set()  # those that will not move, found on the way
     for wait in (False, True):
         after = 0
         while limit is None or done < limit:
             most = size if limit is None else min(size, limit - done)
-            moved = batch(make, wanted, after=after, limit=most, wait=wait, but=settled)
+            moved = batch(make, wanted, after=after, limit=most, wait=wait)
             if moved.last is None:
                 break
-            after, done = moved.last, done + moved.done
-            settled.update(key for key, _ in moved.left)
-            settled.update(moved.foreign)
+            after, done = moved.last, done + len(moved.done)
             yield moved
 
 
 _ROWS = f"""
 select {COLUMNS} from dossiers d
-where d.definition_id = %(under)s and d.id > %(after)s and not d.id = any(%(but)s)
+where d.definition_id = %(under)s and d.id > %(after)s
 order by d.id limit %(limit)s {LOCK}
 """  # noqa: S608  (constants)
 _ONE = f"select {COLUMNS} from dossiers d where d.id = %(id)s and d.definition_id = %(under)s {LOCK}"  # noqa: S608  (constants)
@@ -123,10 +123,9 @@ def batch(
     after: int = 0,
     limit: int = BATCH,
     wait: bool = False,
-    but: Collection[int] = (),
 ) -> Moved:
     """Move the next dossiers by id, in one transaction of its own; with `wait`, also those that others now hold."""
-    params = {"under": wanted.begins.id, "after": after, "limit": limit, "but": list(but)}
+    params = {"under": wanted.begins.id, "after": after, "limit": limit}
     with make() as session:
         rows = _locked(session, _ROWS if wait else _ROWS + " skip locked", params)
         if not rows:
@@ -142,7 +141,7 @@ def batch(
             return moved
     singles = [_single(make, wanted, row.id) for row in rows]
     return Moved(
-        sum(one.done for one in singles),
+        tuple(key for one in singles for key in one.done),
         tuple(left for one in singles for left in one.left),
         tuple(key for one in singles for key in one.foreign),
         last,
@@ -183,7 +182,7 @@ def _write(session: Session, wanted: Move, rows: Sequence[Locked], last: int) ->
             continue
         changes.append(Change(row.id, row.head, wanted.ends, decision))
     apply(session, changes, lane=LANE_BULK)
-    return Moved(len(changes), tuple(left), tuple(foreign), last)
+    return Moved(tuple(change.dossier_id for change in changes), tuple(left), tuple(foreign), last)
 
 
 def _decide(wanted: Move, row: Locked, crossing: Crossing | None, now: datetime) -> Decision:
