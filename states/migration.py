@@ -164,7 +164,7 @@ def _rung(old: Definition, new: Definition, dossier: Dossier, named: Mapping[str
 
 
 def _kept(rule: ClockRule, name: str, clock: Clock, dossier: Dossier, at: datetime) -> Clock:
-    if clocks.DUE_STEP in clock.done or clock.due < at:
+    if clock.due < at:  # missed, whether the breach is recorded or not yet
         return clock
     return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data))
 

@@ -207,6 +207,22 @@ def test_a_state_that_is_mapped_becomes_what_the_map_says_in_its_phase():
     assert decision.after.version == story.dossier.version + 1
 
 
+def test_a_dossier_takes_the_phase_of_its_new_state():
+    story = triaged()
+    story.act("escalate", REFERENT, START + HOUR, reason="x")
+    assert (story.dossier.state, story.dossier.phase) == ("escalated", "escalated")
+    decision = migration.migrate(COUPE_FILE, RENAMED, story.dossier, MERGED, at=START + DAY)
+    assert (decision.after.state, decision.after.phase) == ("qualified", "triaged")
+
+
+def test_a_reminder_that_both_versions_have_and_whose_instant_is_now_behind_is_sent_once_at_the_next_wake():
+    story = triaged()
+    decision = migration.migrate(COUPE_FILE, SHORT, story.dossier, PLAIN, at=START + 6 * DAY)
+    assert decision.after.clocks["rung"].done == ()
+    woken = decide(SHORT, decision.after, DUE, context=story.context, at=START + 6 * DAY + HOUR)
+    assert [event.fired for event in woken.events] == ["rung:1:half"]
+
+
 def test_a_rung_is_found_by_its_name_in_the_new_ladder():
     new = variant(lambda d: d["ladder"].insert(0, {"rung": "mairie", "level": "territory"}))
     story = triaged()

@@ -314,6 +314,7 @@ def test_only_what_came_by_this_migration_goes_back(mixed):
     assert run(mixed, back(mixed, 1, new)) == (10, {})
     assert {mixed.row(key).definition_id for key in fresh} == {new}
     assert run(mixed, back(mixed, 1, new)) == (0, {})
+    assert run(mixed, back(mixed, new, 1)) == (0, {})  # what was undone is not a migration to be undone
 
 
 def test_a_dossier_that_lived_under_the_new_version_comes_back_with_the_dates_that_it_would_have_had(world):
