@@ -1,4 +1,4 @@
-"""`coupe-file workflow …`: definitions, as files and in the database."""
+"""`coupe-file workflow …`: definitions, as files and in the database. Their life is in `versions` and `crossing`."""
 
 from __future__ import annotations
 
@@ -7,51 +7,24 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import text
 
-from cli import database, say, shipped
+from cli import crossing, database, say, shipped, versions
 from cli.door import BAD_INPUT, Command, Group
 from cli.options import Json
 from states.definition import parse
 from states.diagram import mermaid
-from states.errors import CoupeFileError, DefinitionError
+from states.errors import CoupeFileError
 from workflow import definitions
 
 workflow = typer.Typer(
     cls=Group,
-    help="Les définitions : les vérifier, les dessiner, les charger.",
+    help="Les définitions : les vérifier, les dessiner, les publier, les comparer, faire passer les dossiers d'une version à l'autre.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-STATES = {"draft": "projet", "published": "publiée", "suspended": "suspendue"}
 Named = Annotated[
     str,
     typer.Argument(metavar="FICHIER", help="Un fichier YAML, ou le nom d'une définition livrée.", show_default=False),
 ]
-
-
-class Unsound(DefinitionError):
-    """A definition that is refused, with the line of each problem."""
-
-    def __init__(self, name: str, problems: list[dict[str, Any]]) -> None:
-        super().__init__([((one["place"],), one["message"]) for one in problems])
-        self.lines = problems
-        self.message = f"{name} : définition refusée ({_count(problems)})\n" + "\n".join(_sentences(name, problems))
-
-
-def _count(problems: list[dict[str, Any]]) -> str:
-    return say.count(len(problems), "problème")
-
-
-def _sentences(name: str, problems: list[dict[str, Any]]) -> list[str]:
-    return [f"  {name}, ligne {one['line']} : {one['place'] or 'la définition'} : {one['message']}" for one in problems]
-
-
-def _sound(name: str) -> tuple[str, Any]:
-    """The name and the data of a definition that the validator accepts. Raises Unsound, BadInput, YamlError."""
-    shown, read = shipped.document(name)
-    problems = shipped.problems(read)
-    if problems:
-        raise Unsound(shown, problems)
-    return shown, read.data
 
 
 @workflow.command(cls=Command)
@@ -73,8 +46,8 @@ def validate(
         for one in results:
             if one["problems"]:
                 out = say.console(stderr=True)
-                out.print(say.safe(f"{one['file']} : refusée ({_count(one['problems'])})"), style="red")
-                for words in _sentences(one["file"], one["problems"]):
+                out.print(say.safe(f"{one['file']} : refusée ({shipped.counted(one['problems'])})"), style="red")
+                for words in shipped.sentences(one["file"], one["problems"]):
                     out.print(say.safe(words))
             else:
                 say.line(f"{one['file']} : valide ({one['id']}, version {one['version']}).", style="green")
@@ -112,7 +85,7 @@ def _validated(name: str) -> dict[str, Any]:
 @workflow.command(cls=Command)
 def diagram(name: Named = shipped.OWN, json: Json = False) -> None:
     """Dessine une définition (Mermaid)."""
-    shown, data = _sound(name)
+    shown, data = shipped.sound(name)
     drawn = mermaid(parse(data))
     if json:
         say.document({"file": shown, "mermaid": drawn})
@@ -121,7 +94,7 @@ def diagram(name: Named = shipped.OWN, json: Json = False) -> None:
 
 
 _LIST = """
-select d.name, d.version, d.state, d.digest, d.body ->> 'title' as title, d.body -> 'effective' ->> 'from' as since, d.why, d.id,
+select d.name, d.version, d.state, d.digest, d.published_at, d.body ->> 'title' as title, d.body -> 'effective' ->> 'from' as since, d.why, d.id,
        (select count(*) from dossiers x where x.definition_id = d.id) as dossiers
 from definitions d order by d.name, d.version, d.id
 """
@@ -145,7 +118,7 @@ def listed(json: Json = False) -> None:
             (
                 row["name"],
                 str(row["version"]),
-                STATES[row["state"]] + (f" : {row['why']}" if row["why"] else ""),
+                versions.standing(row["state"], row["why"], published=row["published_at"] is not None),
                 row["since"],
                 str(row["dossiers"]),
                 row["digest"][:12],
@@ -158,7 +131,7 @@ def listed(json: Json = False) -> None:
 @workflow.command(cls=Command)
 def load(name: Named, json: Json = False) -> None:
     """Garde une définition dans la base, comme projet ; la même deux fois n'en fait qu'une."""
-    shown, data = _sound(name)
+    shown, data = shipped.sound(name)
     with database.writing() as session:
         before = set(session.execute(text("select id from definitions")).scalars())
         loaded = definitions.add(session, data)
@@ -178,3 +151,14 @@ def load(name: Named, json: Json = False) -> None:
             f"{definition.id}, version {definition.version} : gardée comme projet (empreinte {loaded.digest[:12]}).",
             style="green",
         )
+
+
+for _name, _command in (
+    ("publish", versions.publish),
+    ("show", versions.show),
+    ("diff", versions.diff),
+    ("suspend", versions.suspend),
+    ("resume", versions.resume),
+):
+    workflow.command(_name, cls=Command)(_command)
+workflow.add_typer(crossing.migrate, name="migrate")

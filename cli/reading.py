@@ -15,6 +15,7 @@ from cli.view import View, written
 from states import clocks
 from states.errors import BadInput
 from states.fields import instant
+from states.migration import MIGRATE
 from workflow import access, definitions
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -161,7 +162,7 @@ def _events(seen: View, events: tuple[Recorded, ...]) -> None:
                 str(event.seq),
                 say.short(event.at, seen.zone),
                 "" if event.effective == event.at else say.short(event.effective, seen.zone),
-                words.event(seen.definition, event.kind),
+                words.event(seen.decided(event), event.kind),
                 _by(seen, event),
                 _details(seen, event),
             )
@@ -173,6 +174,8 @@ def _events(seen: View, events: tuple[Recorded, ...]) -> None:
 def _by(seen: View, event: Recorded) -> str:
     if event.actor.role == "system":
         return "l'horloge"
+    if event.kind == MIGRATE:
+        return "l'exploitant"
     role = words.ROLES.get(event.actor.role, event.actor.role)
     name = seen.names["person"].get(event.actor.person or 0)
     unit = seen.names["unit"].get(event.actor.unit or 0)
@@ -183,13 +186,15 @@ def _details(seen: View, event: Recorded) -> str:
     parts = []
     clock = event.command.get("clock")
     if clock is not None and event.kind.startswith("clock."):
-        parts.append(words.clock(seen.definition, clock))
+        parts.append(words.clock(seen.decided(event), clock))
+    if event.kind == MIGRATE:
+        parts += _migrated(seen, event)
     if event.command.get("due"):
         parts.append(f"échéance du {say.short(datetime.fromisoformat(event.command['due']), seen.zone)}")
     if "message" in event.facts:
         parts.append(str(event.facts["message"]))
     if event.facts.get("vacant"):
-        vacant = [words.rung(seen.definition, index) for index in event.facts["vacant"]]
+        vacant = [words.rung(seen.decided(event), index) for index in event.facts["vacant"]]
         parts.append(f"échelons sans personne : {', '.join(vacant)}")
     if "unit" in event.effect:
         parts.append(f"→ {seen.names['unit'].get(event.effect['unit'], '?')}")
@@ -199,6 +204,24 @@ def _details(seen: View, event: Recorded) -> str:
         parts.append(f"issue : {words.choice(event.effect['outcome'])}")
     parts += _given(seen, event)
     return " ; ".join(parts)
+
+
+def _migrated(seen: View, event: Recorded) -> list[str]:
+    """From which version to which, and each due date that this moved, as it was and as it is."""
+    source, target = event.command["from"], event.command["to"]
+    ends = [f"{one.id} {one.version}" if one else "?" for one in map(seen.versions.get, (source, target))]
+    parts = [f"{'retour de ' if 'undoes' in event.command else 'de '}{ends[0]} à {ends[1]}"]
+    for name, was in event.facts["was"]["clocks"].items():
+        now = event.effect["clocks"][name]
+        label = words.clock(
+            seen.versions.get(source if name not in seen.decided(event).clocks else target, seen.definition), name
+        )
+        before, after = (say.short(datetime.fromisoformat(clock["due"]), seen.zone) for clock in (was, now))
+        if "end" in now and "end" not in was:
+            parts.append(f"{label} : arrêté (échéance du {before})")
+        elif before != after:
+            parts.append(f"{label} : échéance du {before} portée au {after}")
+    return parts
 
 
 def _given(seen: View, event: Recorded) -> list[str]:
@@ -224,7 +247,7 @@ def _recorded(seen: View, event: Recorded) -> dict[str, Any]:
         "at": event.at,
         "effective": event.effective,
         "kind": event.kind,
-        "label": words.event(seen.definition, event.kind),
+        "label": words.event(seen.decided(event), event.kind),
         "actor": {"person": event.actor.person, "unit": event.actor.unit, "role": event.actor.role},
         "definition": event.definition,
         "shape": event.shape,

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import config
+from cli import say
 from config import yamltext
 from states.definition import Definition, parse
 from states.errors import BadInput, DefinitionError
@@ -71,6 +72,34 @@ def problems(read: yamltext.Document) -> list[dict[str, Any]]:
         ]
         return sorted(found, key=lambda problem: int(str(problem["line"])))
     return []
+
+
+class Unsound(DefinitionError):
+    """A definition that is refused, with the line of each problem."""
+
+    def __init__(self, name: str, problems: list[dict[str, Any]]) -> None:
+        super().__init__([((one["place"],), one["message"]) for one in problems])
+        self.lines = problems
+        self.message = f"{name} : définition refusée ({counted(problems)})\n" + "\n".join(sentences(name, problems))
+
+
+def counted(problems: list[dict[str, Any]]) -> str:
+    """« 2 problèmes »."""
+    return say.count(len(problems), "problème")
+
+
+def sentences(name: str, problems: list[dict[str, Any]]) -> list[str]:
+    """Each problem of a file with its line, its place and what is wrong."""
+    return [f"  {name}, ligne {one['line']} : {one['place'] or 'la définition'} : {one['message']}" for one in problems]
+
+
+def sound(name: str) -> tuple[str, Any]:
+    """The name and the data of a definition that the validator accepts. Raises Unsound, BadInput, YamlError."""
+    shown, read = document(name)
+    found = problems(read)
+    if found:
+        raise Unsound(shown, found)
+    return shown, read.data
 
 
 def keep_missing(session: Session) -> list[str]:

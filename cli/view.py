@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from states.decide import settle
 from states.definition import Definition, Trigger
 from states.dossier import SYSTEM, Actor, Dossier
 from states.draft import Draft
+from states.errors import CoupeFileError
 from states.vocabulary import GUARDS, rung_above
 from workflow import definitions, directory, journal, texts
 from workflow.access import SEES_TEXTS
@@ -60,11 +62,16 @@ class View:
     then: str | None
     events: tuple[Recorded, ...]
     names: dict[str, dict[int, str]]
+    versions: dict[str, Definition]
 
     @property
     def definition(self) -> Definition:
-        """The definition that the dossier began under."""
+        """The definition that the dossier is under."""
         return self.loaded.compiled.definition
+
+    def decided(self, event: Recorded) -> Definition:
+        """The definition that an event was decided under: its words are those of that version."""
+        return self.versions.get(event.definition, self.definition)
 
     @property
     def zone(self) -> str:
@@ -102,7 +109,22 @@ def load(session: Session, key: int, actor: Actor) -> View:
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
         allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
+        _versions(session, loaded, events),
     )  # fmt: skip
+
+
+def _versions(session: Session, loaded: Loaded, events: Sequence[Recorded]) -> dict[str, Definition]:
+    """The definitions that the events were decided under, by digest; one that this program cannot read is left out."""
+    found = {loaded.digest: loaded.compiled.definition}
+    others = {event.definition for event in events} - found.keys()
+    if others:
+        rows = session.execute(
+            text("select id, digest from definitions where digest = any(:others)"), {"others": list(others)}
+        )
+        for key, digest in rows:
+            with suppress(CoupeFileError):
+                found[digest] = definitions.get(session, key).compiled.definition
+    return found
 
 
 def _doors(loaded: Loaded, draft: Draft, actor: Actor) -> tuple[tuple[Trigger, ...], tuple[tuple[Trigger, str], ...]]:
@@ -179,8 +201,8 @@ def written(view: View, value: Any, name: str) -> str | None:
     """What was written in a field, if this reader may read it: a holder reads nothing that is internal."""
     if not isinstance(value, dict) or "text" not in value:
         return None
-    rule = view.definition.fields.get(name)
-    if view.actor.role == "holder" and rule is not None and rule.audience == "internal":
+    rules = [definition.fields[name] for definition in view.versions.values() if name in definition.fields]
+    if view.actor.role == "holder" and any(rule.audience == "internal" for rule in rules):
         return None
     return view.texts.get(value["text"])
 

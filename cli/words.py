@@ -45,6 +45,7 @@ ROLES = {
     "operator": "opérateur",
     "system": "horloge",
     "importer": "reprise de données",
+    "migration": "changement de version",
 }
 EVENTS = {
     "submit": "Déposé",
@@ -53,6 +54,7 @@ EVENTS = {
     "clock.lapse": "Rappel devenu sans objet",
     "clock.refuse": "L'horloge n'a pas pu agir",
     "clock.idle": "Examiné, rien à faire",
+    "definition.migrate": "Passé à une autre version",
 }
 LEVELS = {
     "territory": "territoire",

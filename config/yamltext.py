@@ -76,6 +76,18 @@ def parse(text: str) -> Document:
         raise YamlError(message) from None
 
 
+def write(data: Any) -> str:
+    """The text of a document, which `parse` reads as the same values, each scalar as it is written."""
+    return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
+
+class _Plain(yaml.SafeDumper):
+    """What is said twice is written twice: no anchor."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (PyYAML's own signature)
+        return True
+
+
 def _value(node: yaml.Node | None, place: Place, lines: dict[Place, int], seen: set[int]) -> Any:
     if node is None:
         return None

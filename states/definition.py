@@ -74,7 +74,13 @@ def _readable(value: Any) -> Any:
     return value
 
 
-Words = Annotated[str, BeforeValidator(_readable)]
+def _spaced(value: Any) -> Any:
+    """Words of a label as they are read: spaces around them and twice between them mean nothing."""
+    value = _readable(value)
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+Words = Annotated[str, BeforeValidator(_spaced)]
 Word = Annotated[str, BeforeValidator(_readable), StringConstraints(min_length=1, max_length=100)]
 Bound = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
 
@@ -337,6 +343,10 @@ class Definition(Model):
     def meaning(self) -> dict[str, Any]:
         """The definition as JSON-ready values, defaults spelled out: what is stored, and what the digest covers."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, fallback=str)
+
+    def brief(self) -> dict[str, Any]:
+        """The definition as plain values, what is said by default left out: what a person writes and reads."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, fallback=str)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the meaning: the name under which a published version is kept."""

@@ -10,6 +10,7 @@ from states.dossier import Clock, Dossier, Hold, Json
 
 _PLAIN = frozenset({"state", "phase", "version", "unit", "rung", "assignee", "pinned", "outcome", "data"})
 _INSTANTS = frozenset({"closed_at", "due_at", "wake_at"})
+_OF_THE_EVENT = "definition"  # said by the event itself, which names the definition that it leaves the dossier under
 
 
 class UnknownEffect(ValueError):
@@ -40,7 +41,7 @@ def patch(dossier: Dossier, effect: Json) -> None:
             dossier.holds = tuple(Hold.decode(hold) for hold in value)
         elif key == "units":
             dossier.units = tuple(value)
-        else:
+        elif key != _OF_THE_EVENT:
             message = f"effet inconnu de cette version du programme : {key}"
             raise UnknownEffect(message)
 

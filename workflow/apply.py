@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from sqlalchemy.orm import Session
 
-from states.dossier import Decision, Dossier
+from states.dossier import Decision
 from workflow import texts
 from workflow.definitions import Loaded
 from workflow.journal import SHAPE, digest, dumps
@@ -26,7 +26,9 @@ Statement = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A decision about one dossier, with what the journal needs: its key, the head of its chain, its definition."""
+    """A decision about one dossier, with what the journal needs: its key, the head of its chain, and the definition
+    that it was made under, which the dossier is under from then on.
+    """
 
     dossier_id: int
     head: bytes
@@ -66,16 +68,17 @@ unnest(%(id)b::bigint[], %(state)b::text[], %(phase)b::text[], %(seq)b::integer[
        %(at)b::timestamptz[], %(unit)b::integer[], %(rung)b::smallint[], %(assignee)b::integer[],
        %(pinned)b::boolean[], %(outcome)b::text[], %(units)b::text[], %(clocks)b::jsonb[], %(holds)b::jsonb[],
        %(closed_at)b::timestamptz[], %(due_at)b::timestamptz[], %(wake_at)b::timestamptz[], %(head)b::bytea[],
-       %(before)b::integer[])
+       %(before)b::integer[], %(definition)b::integer[])
     as v (id, state, phase, seq, version, at, unit_id, rung, assignee_id, pinned, outcome, units, clocks, holds,
-          closed_at, due_at, wake_at, head, before)
+          closed_at, due_at, wake_at, head, before, definition_id)
 """
 _CHANGE = f"""
 with {_JOURNAL}
 update dossiers d set
     state = v.state, phase = v.phase, seq = v.seq, version = v.version, at = v.at, unit_id = v.unit_id, rung = v.rung,
     assignee_id = v.assignee_id, pinned = v.pinned, outcome = v.outcome, units = v.units::integer[],
-    clocks = v.clocks, holds = v.holds, closed_at = v.closed_at, due_at = v.due_at, wake_at = v.wake_at, head = v.head
+    clocks = v.clocks, holds = v.holds, closed_at = v.closed_at, due_at = v.due_at, wake_at = v.wake_at, head = v.head,
+    definition_id = v.definition_id
 from {_ROWS}
 where d.id = v.id and d.seq = v.before
 """  # noqa: S608  (constants of this module)
@@ -85,10 +88,10 @@ insert into dossiers (id, state, phase, seq, version, at, unit_id, rung, assigne
                       holds, closed_at, due_at, wake_at, head, definition_id, data, reference, submit_key)
 select v.id, v.state, v.phase, v.seq, v.version, v.at, v.unit_id, v.rung, v.assignee_id, v.pinned, v.outcome,
        v.units::integer[], v.clocks, v.holds, v.closed_at, v.due_at, v.wake_at, v.head,
-       w.definition_id, w.data, w.reference, w.submit_key
+       v.definition_id, w.data, w.reference, w.submit_key
 from {_ROWS}
-join unnest(%(id)b::bigint[], %(definition)b::integer[], %(data)b::jsonb[], %(reference)b::text[],
-            %(submit_key)b::text[]) as w (id, definition_id, data, reference, submit_key) using (id)
+join unnest(%(id)b::bigint[], %(data)b::jsonb[], %(reference)b::text[], %(submit_key)b::text[])
+    as w (id, data, reference, submit_key) using (id)
 """  # noqa: S608  (constants of this module)
 
 
@@ -113,7 +116,7 @@ update dossiers set
     state = %(state)s, phase = %(phase)s, seq = %(seq)s, version = %(version)s, at = %(at)s, unit_id = %(unit)s,
     rung = %(rung)s, assignee_id = %(assignee)s, pinned = %(pinned)s, outcome = %(outcome)s,
     units = %(units)s::integer[], clocks = %(clocks)s::jsonb, holds = %(holds)s::jsonb, closed_at = %(closed_at)s,
-    due_at = %(due_at)s, wake_at = %(wake_at)s, head = %(head)s
+    due_at = %(due_at)s, wake_at = %(wake_at)s, head = %(head)s, definition_id = %(definition)s
 where id = %(id)s and seq = %(before)s
 """
 )
@@ -145,7 +148,6 @@ def open_dossiers(
 ) -> None:
     """Write new dossiers, in the session's transaction. Raises psycopg's UniqueViolation on a submit key already used."""
     columns = _columns(*_parts(changes), lane)
-    columns["definition"] = [change.definition.id for change in changes]
     columns["data"] = [dumps(change.decision.after.data).decode() for change in changes]
     columns["reference"] = [opening.reference for opening in openings]
     columns["submit_key"] = [opening.submit_key for opening in openings]
@@ -179,7 +181,7 @@ def _parts(changes: Sequence[Change]) -> tuple[list[tuple[Any, ...]], list[tuple
     events: list[tuple[Any, ...]] = []
     for change in changes:
         head = _chain(change, events)
-        rows.append(_row(change.dossier_id, change.decision.before, change.decision.after, head))
+        rows.append(_row(change, head))
     return rows, events
 
 
@@ -192,7 +194,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]],
 
 _ROW_NAMES = (
     "id", "before", "state", "phase", "seq", "version", "at", "unit", "rung", "assignee", "pinned", "outcome",
-    "units", "clocks", "holds", "closed_at", "due_at", "wake_at", "head",
+    "units", "clocks", "holds", "closed_at", "due_at", "wake_at", "head", "definition",
 )  # fmt: skip
 _EVENT_NAMES = (
     "e_dossier", "e_seq", "e_at", "e_effective", "e_kind", "e_person", "e_unit", "e_role", "e_definition", "e_shape",
@@ -200,11 +202,13 @@ _EVENT_NAMES = (
 )  # fmt: skip
 
 
-def _row(key: int, before: Dossier, after: Dossier, head: bytes) -> tuple[Any, ...]:
+def _row(change: Change, head: bytes) -> tuple[Any, ...]:
+    after = change.decision.after
     return (
-        key, before.seq, after.state, after.phase, after.seq, after.version, after.at, after.unit, after.rung,
+        change.dossier_id, change.decision.before.seq, after.state, after.phase, after.seq, after.version, after.at, after.unit, after.rung,
         after.assignee, after.pinned, after.outcome, "{" + ",".join(map(str, after.units)) + "}",
         dumps(after.clocks).decode(), dumps(after.holds).decode(), after.closed_at, after.due_at, after.wake_at, head,
+        change.definition.id,
     )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Versions of workflow definitions: kept under the digest of their meaning, read once by a process, never changed."""
+"""Versions of workflow definitions: kept under the digest of their meaning, read once by a process, never changed.
+
+A draft is published once. A version, draft or published, may be suspended: its clocks then stand still, its people go on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Select, select, update
+from sqlalchemy import Engine, Select, case, select, text, update
 from sqlalchemy.orm import Session
 
 from states.definition import SCHEMA, parse
@@ -54,7 +57,7 @@ def add(session: Session, data: Any, *, state: str = "draft") -> Loaded:
 
 def _refuse_published(session: Session, name: str, version: int) -> None:
     published = select(DefinitionRow.id).where(
-        DefinitionRow.name == name, DefinitionRow.version == version, DefinitionRow.state != "draft"
+        DefinitionRow.name == name, DefinitionRow.version == version, DefinitionRow.published_at.is_not(None)
     )
     if session.execute(published).first() is not None:
         raise Refused(
@@ -63,6 +66,24 @@ def _refuse_published(session: Session, name: str, version: int) -> None:
             field="version",
             accepted=f"la version {version + 1}",
         )
+
+
+def publish(session: Session, key: int) -> bool:
+    """Publish a draft; False when it was already. Raises Refused: suspended, or another content has this version."""
+    session.execute(text("select pg_advisory_xact_lock(4079)"))  # two people publish one after the other
+    row = session.execute(select(DefinitionRow).where(DefinitionRow.id == key)).scalar_one()
+    if row.state == "suspended":
+        raise Refused(
+            "suspended",
+            f"{row.name} version {row.version} est suspendue ({row.why})",
+            field="version",
+            accepted=f"sa reprise d'abord : coupe-file workflow resume {row.name}@{row.version}",
+        )
+    if row.published_at is not None:
+        return False
+    _refuse_published(session, row.name, row.version)
+    session.execute(update(DefinitionRow).where(DefinitionRow.id == key).values(state="published"))
+    return True
 
 
 def get(session: Session, key: int) -> Loaded:
@@ -94,15 +115,25 @@ def _read(key: int, digest: str, body: Any, schema: int) -> Loaded | None:
 
 
 def for_submission(session: Session, name: str, on: datetime) -> Loaded:
-    """The version that a dossier submitted on a date begins under: the latest in effect. Raises BadInput, Refused."""
+    """The version that a dossier submitted on a date begins under: the latest published one in effect; a draft only
+    when none is. Raises BadInput; and Refused when that version is suspended, rather than begin under an older one.
+    """
     rows = session.execute(
-        select(DefinitionRow.id, DefinitionRow.body)
-        .where(DefinitionRow.name == name, DefinitionRow.state != "suspended")
-        .order_by(DefinitionRow.version.desc(), DefinitionRow.id.desc())
-    ).all()
-    for row in rows:
-        if row.body["effective"]["from"] <= on.date().isoformat():
-            return get(session, row.id)
+        select(DefinitionRow)
+        .where(DefinitionRow.name == name)
+        .order_by(DefinitionRow.published_at.is_(None), DefinitionRow.version.desc(), DefinitionRow.id.desc())
+    ).scalars()
+    row = next((row for row in rows if row.body["effective"]["from"] <= on.date().isoformat()), None)
+    if row is not None and row.state == "suspended":
+        raise Refused(
+            "suspended",
+            f"la version {row.version} de « {name} » est suspendue ({row.why}) : aucun dépôt n'est pris d'ici sa reprise, "
+            "ni sous elle ni sous une version antérieure",
+            field="definition",
+            accepted=f"sa reprise (coupe-file workflow resume {name}@{row.version}), ou une version suivante publiée",
+        )
+    if row is not None:
+        return get(session, row.id)
     names = session.execute(select(DefinitionRow.name).distinct()).scalars().all()
     raise BadInput(
         "definition",
@@ -135,5 +166,13 @@ def _readable(session: Session, wanted: Select[Any]) -> list[int]:
 
 
 def suspend(session: Session, key: int, why: str) -> None:
-    """Stop the clock on a whole version: too many of its dossiers fail. Health turns red until it is resumed."""
+    """Stop the clock on a whole version, whose people go on. Health is red until it is resumed."""
     session.execute(update(DefinitionRow).where(DefinitionRow.id == key).values(state="suspended", why=why[:500]))
+
+
+def resume(session: Session, key: int) -> bool:
+    """Let the clock of a suspended version run again, from where it stood; False when it was not suspended."""
+    back = case((DefinitionRow.published_at.is_(None), "draft"), else_="published")
+    suspended = update(DefinitionRow).where(DefinitionRow.id == key, DefinitionRow.state == "suspended")
+    resumed = session.execute(suspended.values(state=back, why=None).returning(DefinitionRow.id))
+    return resumed.first() is not None

@@ -282,14 +282,14 @@ LOCK = "for update of d"
 # Read after the lock is held, in a statement of its own: two people never see time run backwards in a dossier.
 NOW = "select business_now(), revision from directory"
 _REPEATS = """
-select e.dossier_id, e.seq, e.kind, e.command from events e
+select e.dossier_id, e.seq, e.kind, e.command, e.definition_id from events e
 join unnest(%(ids)s::bigint[], %(idems)s::text[]) as k (id, idem) on e.dossier_id = k.id and e.idem = k.idem
 """
 
 
 def _lock(
     session: Session, requests: Sequence[Request], actor: Actor
-) -> tuple[list[Locked], datetime, int, dict[int, tuple[int, str, Json]]]:
+) -> tuple[list[Locked], datetime, int, dict[int, tuple[int, str, Json, int]]]:
     """The rows within the actor's scope, locked; the business time read under the lock; what was sent before.
 
     All of it in one round trip.
@@ -307,7 +307,7 @@ def _lock(
         ) if keyed else None  # fmt: skip
         found = [locked(row) for row in rows]
         now, revision = clock.fetchone() or (None, 0)
-        repeats = {row[0]: (row[1], row[2], row[3]) for row in sent} if sent else {}
+        repeats = {row[0]: (row[1], row[2], row[3], row[4]) for row in sent} if sent else {}
     assert isinstance(now, datetime)  # noqa: S101  (one row, by its CHECK)
     return found, now, revision, repeats
 
@@ -360,10 +360,15 @@ def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Reques
     return fields.check(compiled.definition, rule, given)
 
 
-def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, str, Json]) -> Result:
-    """What was already done under this key; another command under the same key is refused, not guessed at."""
-    seq, kind, command = sent
-    loaded = get(session, row.definition_id)
+def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, str, Json, int]) -> Result:
+    """What was already done under this key, read by the definition it was done under; another command under the same
+    key is refused, not guessed at.
+    """
+    seq, kind, command, definition = sent
+    try:
+        loaded = get(session, definition)
+    except CoupeFileError as error:  # a newer program's
+        return Result(row.id, error=error)
     try:
         rule = next(t for t in loaded.compiled.definition.triggers if t.name == kind)
         given = directory.resolve(session, loaded.compiled.definition, dict(request.args))

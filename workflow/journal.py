@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from states.dossier import Actor, Clock, Dossier, Hold, Json
 from states.fold import fold
+from states.migration import MIGRATE
 
 SHAPE = 1
 GENESIS = bytes(32)
@@ -111,6 +113,17 @@ def verify_chain(events: Iterable[Recorded]) -> str | None:
         if event.shape != SHAPE or wanted != event.hash:
             return f"événement {event.seq} : empreinte différente, le journal a été altéré"
         previous, expected, last = event.hash, expected + 1, event.at
+    return None
+
+
+def verify_lineage(events: Sequence[Recorded]) -> str | None:
+    """None when each event was decided under the definition of the one before, or moves the dossier from it to its own."""
+    for before, event in pairwise(events):
+        moved = event.effect.get("definition")
+        if event.kind != MIGRATE and event.definition == before.definition and moved is None:
+            continue
+        if event.kind != MIGRATE or moved != event.definition or event.command.get("from") != before.definition:
+            return f"événement {event.seq} : la définition change sans qu'une migration le dise"
     return None
 
 

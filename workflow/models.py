@@ -145,13 +145,20 @@ class Directory(Base):
 
 
 class DefinitionRow(Base):
-    """A version of a workflow definition, under the digest of its meaning. Never changes."""
+    """A version of a workflow definition, under the digest of its meaning. Never changes; published once."""
 
     __tablename__ = "definitions"
     __table_args__ = (
         UniqueConstraint("digest", name="uq_definitions_digest"),
         CheckConstraint("state in ('draft', 'published', 'suspended')", name="ck_definitions_state"),
         Index("ix_definitions_name", "name", "version"),
+        Index(
+            "uq_definitions_published",
+            "name",
+            "version",
+            unique=True,
+            postgresql_where=text("published_at is not null"),
+        ),
     )
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     name: Mapped[str]
@@ -162,6 +169,7 @@ class DefinitionRow(Base):
     state: Mapped[str]
     why: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    published_at: Mapped[datetime | None]
 
 
 class DossierRow(Base):

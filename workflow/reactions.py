@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition
 from states.dossier import Json
+from states.migration import MIGRATE
 from workflow import definitions
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
@@ -91,6 +92,8 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
         cause |= _of(event, "clock", "trigger") | {"message": event.facts["message"]}
     elif event.kind == IDLE:
         seats = () if event.command["running"] else ("manager",)
+    elif event.kind == MIGRATE:
+        seats = ()  # a migration records, and tells nobody
     else:
         seats = next((trigger.tell for trigger in definition.triggers if trigger.name == event.kind), ())
         cause |= _of(event, "clock") | {name: event.facts[name] for name in ("rung", "vacant") if name in event.facts}

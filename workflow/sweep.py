@@ -240,10 +240,14 @@ on conflict (dossier_id) do update set error = excluded.error, attempts = stuck.
         + least(cast(:first as interval) * power(2, least(stuck.attempts, 20)), cast(:most as interval))
 """
 _RETRY = """
-select dossier_id from stuck where retry_at <= clock_timestamp() order by retry_at limit :limit for update skip locked
+select s.dossier_id from stuck s join dossiers d on d.id = s.dossier_id
+where s.retry_at <= clock_timestamp() and d.definition_id = any(:known)
+order by s.retry_at limit :limit for update of s skip locked
 """
 _LEAVE = "update stuck set retry_at = clock_timestamp() + cast(:first as interval) where dossier_id = any(:ids)"
-_LOCK_ONE = f"select {COLUMNS} from dossiers d where d.id = any(%(ids)s) {LOCK} skip locked"  # noqa: S608  (constants)
+_LOCK_ONE = f"""
+select {COLUMNS} from dossiers d where d.id = any(%(ids)s) and d.definition_id = any(%(known)s) {LOCK} skip locked
+"""  # noqa: S608  (constants)
 
 
 def _set_aside(session: Session, key: int, error: BaseException) -> None:
@@ -258,7 +262,8 @@ def _set_aside(session: Session, key: int, error: BaseException) -> None:
 def _retry(make: sessionmaker[Session]) -> Swept:
     """Try dossiers set aside again, each in a transaction of its own."""
     with make.begin() as session:
-        keys = session.execute(text(_RETRY), {"limit": RETRIES_AT_ONCE}).scalars().all()
+        params = {"limit": RETRIES_AT_ONCE, "known": definitions.known(session)}
+        keys = session.execute(text(_RETRY), params).scalars().all()
         if keys:  # whoever looks next in the coming minute leaves them to us
             session.execute(text(_LEAVE), {"first": RETRY_FIRST, "ids": list(keys)})
     return sum((retry_one(make, key) for key in keys), Swept())
@@ -268,7 +273,8 @@ def retry_one(make: sessionmaker[Session], key: int) -> Swept:
     """Try one dossier that was set aside; it goes back to the clock when it can be decided and written."""
     try:
         with make() as session:
-            rows, now, revision = _locked_rows(session, _LOCK_ONE, {"ids": [key]})
+            params = {"ids": [key], "known": definitions.known(session)}
+            rows, now, revision = _locked_rows(session, _LOCK_ONE, params)
             swept = _handle(session, rows, now, revision)
             if rows and not swept.stuck:
                 session.execute(text("update dossiers set stuck = false where id = :id"), {"id": key})

@@ -16,7 +16,7 @@ from states.fold import UnknownEffect
 from workflow import definitions, texts
 from workflow.apply import connection
 from workflow.dossiers import COLUMNS, Locked, locked
-from workflow.journal import GENESIS, Recorded, folded, read, references, verify_chain
+from workflow.journal import GENESIS, Recorded, folded, read, references, verify_chain, verify_lineage
 
 CHUNK = 200
 
@@ -130,6 +130,9 @@ def _dossier(session: Session, row: Locked, events: list[Recorded]) -> Iterator[
         return
     if row.head != (events[-1].hash if events else GENESIS):
         yield "chain", "la fin de la chaîne n'est pas celle que porte le dossier"
+    strayed = verify_lineage(events)
+    if strayed is not None:
+        yield "definition", strayed
     try:
         dossier = folded(events)
     except UnknownEffect as error:
