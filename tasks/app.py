@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging, task_prerun
 
-from config.settings import Settings
+from config import log_lines
+from config.settings import Settings, read
 
 # A worker that lost its link is given this long before its messages are handed to another; no task runs as long.
 VISIBILITY_SECONDS = 120
@@ -67,4 +69,16 @@ def _transport() -> dict[str, Any]:
     }
 
 
-app = make_app(Settings())
+app = make_app(read())
+
+
+@setup_logging.connect
+def write_log(loglevel: int | str | None = None, **_: Any) -> None:
+    """Give a worker or a beat our log instead of Celery's own."""
+    log_lines.configure(read().log, level=loglevel or "INFO")
+
+
+@task_prerun.connect
+def name_task(task: Any = None, **_: Any) -> None:
+    """Name the task in every line that it writes."""
+    log_lines.at_work(task=task.name, actor="system")
