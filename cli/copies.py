@@ -62,7 +62,7 @@ def backup(file: File, by: By = None, json: Json = False) -> None:
             size = draft.stat().st_size
         with database.bound(url) as made, schema.sessions(made).begin() as session:
             said = {"file": file.name, "bytes": size, "said": _bytes(size)}
-            operations.record(session, "backup", who=operator(by), **said)
+            operations.record(session, "backup", who=operator(by), subject=said)
     seconds = monotonic() - began
     if json:
         say.document({"file": str(file), "bytes": size, "tables": found.found, "seconds": round(seconds, 1)})
@@ -118,7 +118,7 @@ def restore(
                 said = f"{say.count(len(seen.problems), 'écart')}, {length(seconds)}"
                 subject = {"file": file.name, "problems": len(seen.problems), "dossiers": seen.dossiers, "said": said}
                 with database.bound(url) as made, schema.sessions(made).begin() as session:
-                    operations.record(session, "restore.tried" if trial else "restore", who=who, **subject)
+                    operations.record(session, "restore.tried" if trial else "restore", who=who, subject=subject)
     _say(seen, seconds, trial=trial, json=json)
     if seen.problems or seen.forgotten:
         raise typer.Exit(1)
@@ -173,8 +173,8 @@ def _say(seen: _Seen, seconds: float, *, trial: bool, json: bool) -> None:
         say.line(f"Dossier n° {one.dossier_id} : {one.text}")
     say.line(
         f"{say.count(seen.dossiers, 'dossier')}, {say.count(seen.events, 'événement')} ; "
-        f"{say.count(seen.due, 'dossier échu', 'dossiers échus')}, que l'horloge reprendra ; "
-        f"{say.count(seen.letters, 'message')} en file."
+        + (f"{say.count(seen.due, 'dossier échu', 'dossiers échus')}, que l'horloge reprendra ; " if seen.due else "")
+        + f"{say.count(seen.letters, 'message')} en file."
     )
     if trial:
         say.line(
@@ -309,7 +309,7 @@ def _run(command: Sequence[str], url: str, *, after: Sequence[str] = (), line: o
     """Run a program on the database, its password in the environment and never in the list of processes."""
     given = conninfo_to_dict(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
     secret = {"PGPASSWORD": str(password)} if (password := given.pop("password", None)) else {}
-    whole = [*command, f"--dbname={make_conninfo(**given)}", *after]
+    whole = [*command, f"--dbname={make_conninfo('', **{name: str(value) for name, value in given.items()})}", *after]
     last: deque[str] = deque(maxlen=20)
     process = subprocess.Popen(  # noqa: S603  (a program of PostgreSQL, no shell)
         whole, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",

@@ -8,11 +8,11 @@ import platform
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import typer
 from rich.text import Text
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from cli import database, say
@@ -130,10 +130,9 @@ def _host(address: str | None) -> str | None:
     """The host that an address makes this program call; none for a socket, a folder or the terminal."""
     if address is None or "://" not in address:
         return None
-    try:
-        return make_url(address).host if address.startswith("postgres") else urlsplit(address).hostname
-    except ValueError:
-        return None
+    parts = urlsplit(address)
+    asked = parse_qs(parts.query).get("host", [""])[0]
+    return parts.hostname or (asked if asked and not asked.startswith("/") else None)
 
 
 def _secrets(settings: Settings) -> Finding:

@@ -21,6 +21,7 @@ from cli.outbox import outbox
 from cli.replay import replay
 from cli.stuck import stuck
 from config import log_lines
+from workflow import installation
 
 RING_SECONDS = 1.0
 READ, ACT, FILE, OPERATE, SET_UP = "Lire", verbs.PANEL, "Déposer", "Exploiter et vérifier", "Installer et régler"
@@ -77,10 +78,14 @@ def deliver(json: Json = False) -> None:
     with database.sessions() as make:
         while done := deliver_all(make, chosen):
             total += done
+        with make() as session:
+            held = installation.held(session)
     if json:
-        say.document({"notices": total})
-    else:
-        say.line(f"{say.count(total, 'message traité', 'messages traités')}.")
+        say.document({"notices": total, "held": held})
+        return
+    say.line(f"{say.count(total, 'message traité', 'messages traités')}.")
+    if held:
+        say.line(f"Les envois sont retenus : {held}. Pour les laisser partir : coupe-file outbox release", style="red")
 
 
 def doctor(json: Json = False) -> None:

@@ -107,7 +107,7 @@ def measure(serve: str | None, *, exposed: bool) -> None:
         figures = Figures(make)
         if where is None:
             registry.register(figures)
-            say.raw(generate_latest(registry).decode())
+            say.raw(generate_latest(registry).decode())  # type: ignore[no-untyped-call]
             return
         with make() as session:
             session.execute(text("select 1"))

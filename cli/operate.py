@@ -104,7 +104,7 @@ def react(
         if again:
             with make.begin() as session:
                 if resumed := reactions.again(session):
-                    operations.record(session, "reactions.again", who=operator(by), reactions=resumed)
+                    operations.record(session, "reactions.again", who=operator(by), subject={"reactions": resumed})
             reactions.react(make)
         while done := reactions.react(make):
             total += done

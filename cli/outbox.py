@@ -182,7 +182,7 @@ def release(ids: Ids = None, by: By = None, json: Json = False) -> None:
         else:
             installation.release(session)
             if held:
-                operations.record(session, "outbox.release", who=operator(by), was=held)
+                operations.record(session, "outbox.release", who=operator(by), subject={"was": held})
     if ids:
         _told(keys, changed, ("libéré", "déjà en file"), json=json)
     elif json:
@@ -194,7 +194,7 @@ def release(ids: Ids = None, by: By = None, json: Json = False) -> None:
 def _change(session: Session, keys: list[int], act: str, by: str | None, why: str | None = None) -> list[int]:
     changed = notices.change(session, keys, act, why=why)
     if changed:
-        operations.record(session, f"outbox.{act}", who=operator(by), why=why, notices=changed)
+        operations.record(session, f"outbox.{act}", who=operator(by), why=why, subject={"notices": changed})
     return changed
 
 

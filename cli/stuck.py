@@ -64,7 +64,7 @@ def retry(
             if wanted:
                 sweep.resume(session, [one.dossier_id for one in wanted])
                 ids = [one.dossier_id for one in wanted]
-                operations.record(session, "stuck.retry", who=operator(by), dossiers=ids)
+                operations.record(session, "stuck.retry", who=operator(by), subject={"dossiers": ids})
         with say.steps("Reprise", len(wanted)) as step:
             for one in wanted:
                 sweep.retry_one(make, one.dossier_id)
@@ -102,7 +102,7 @@ def skip(dossier: Ref, reason: Reason = "", by: By = None, json: Json = False) -
                 field="DOSSIER",
                 accepted="un dossier de « coupe-file stuck list »",
             )
-        operations.record(session, "stuck.skip", who=who, why=why, dossiers=[key])
+        operations.record(session, "stuck.skip", who=who, why=why, subject={"dossiers": [key]})
         (one,) = sweep.aside(session, key=key)
     if json:
         say.document({**dataclasses.asdict(one), "error": redacted(one.error)})

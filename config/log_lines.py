@@ -105,8 +105,9 @@ def told(error: BaseException) -> str:
         elif not state.startswith(_DATA):  # those repeat the value that was refused
             about.append(redacted(diagnosis.message_primary or ""))
         return f"{kind}: {', '.join(filter(None, about))}"
-    if hasattr(error, "as_dict") and hasattr(error, "code"):  # a refusal of ours may repeat what was given
-        return f"{kind}: {error.code}{f' ({error.field})' if getattr(error, 'field', None) else ''}"
+    code, field = getattr(error, "code", None), getattr(error, "field", None)
+    if hasattr(error, "as_dict") and code:  # a refusal of ours may repeat what was given
+        return f"{kind}: {code}{f' ({field})' if field else ''}"
     if hasattr(error, "exc_cls_name"):  # what Celery could not pickle: only its words are left
         return str(error.exc_cls_name)
     return redacted(f"{kind}: {error}")[:LONGEST]

@@ -72,13 +72,13 @@ def _transport() -> dict[str, Any]:
 app = make_app(read())
 
 
-@setup_logging.connect
+@setup_logging.connect  # type: ignore[untyped-decorator]
 def write_log(loglevel: int | str | None = None, **_: Any) -> None:
     """Give a worker or a beat our log instead of Celery's own."""
     log_lines.configure(read().log, level=loglevel or "INFO")
 
 
-@task_prerun.connect
+@task_prerun.connect  # type: ignore[untyped-decorator]
 def name_task(task: Any = None, **_: Any) -> None:
     """Name the task in every line that it writes."""
     log_lines.at_work(task=task.name, actor="system")

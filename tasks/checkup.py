@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kombu import Connection
+from kombu.connection import Connection
 
 from config.log_lines import told
 from config.settings import LOCAL_SENDER, Settings
@@ -66,7 +66,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
 
 def _information(url: str) -> Any:
     options = {"socket_timeout": SECONDS / 2, "socket_connect_timeout": SECONDS / 2}
-    with Connection(url, transport_options=options) as connection:
+    with Connection(url, transport_options=options) as connection:  # type: ignore[no-untyped-call]
         return connection.channel().client.info()
 
 

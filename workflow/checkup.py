@@ -157,16 +157,18 @@ def _work(seen: reconcile.Health) -> Iterator[Finding]:
         yield Finding("held", "Envois", "fix", f"retenus : {seen.held} ; {seen.undelivered} messages attendent",
                       "s'assurer que cette base est la seule à envoyer, puis laisser partir", "coupe-file outbox release")  # fmt: skip
     else:
-        yield aged("oldest_undelivered", "Message à envoyer le plus ancien", seen.oldest_undelivered, late,
+        most = 0.0 if (seen.overdue_delivery or 0) > late else reconcile.UNDELIVERED.total_seconds()
+        yield aged("oldest_undelivered", "Message à envoyer le plus ancien", seen.oldest_undelivered, most,
                    "aucun n'attend", "voir pourquoi il attend", "coupe-file outbox list")  # fmt: skip
     for code, what, count, verdict, remedy, command in _COUNTED:
         found = getattr(seen, count)
-        good = not found
-        yield Finding(code, what, "ok" if good else verdict, "aucun" if good else str(found), "" if good else remedy,
+        good, none = not found, "aucune" if what.startswith(_FEMININE) else "aucun"
+        yield Finding(code, what, "ok" if good else verdict, none if good else str(found), "" if good else remedy,
                       "" if good else command)  # fmt: skip
     yield _proof(seen)
 
 
+_FEMININE = ("Suites", "Définitions")
 _COUNTED: tuple[tuple[str, str, str, Verdict, str, str], ...] = (
     ("stuck", "Dossiers mis de côté", "stuck", "fix", "lire l'erreur, puis réessayer", "coupe-file stuck list"),
     ("skipped", "Dossiers laissés de côté par décision", "skipped", "decide", "les reprendre quand la cause est levée",

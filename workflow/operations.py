@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -16,10 +15,10 @@ from workflow.journal import dumps
 REASON = 500
 
 
-def record(session: Session, what: str, *, who: str, why: str | None = None, **subject: Any) -> None:
+def record(session: Session, what: str, *, who: str, why: str | None = None, subject: Json | None = None) -> None:
     """Keep an operator's act, in the transaction that does it."""
     statement = "insert into operations (what, who, why, subject) values (:what, :who, :why, cast(:subject as jsonb))"
-    session.execute(text(statement), {"what": what, "who": who, "why": why, "subject": dumps(subject).decode()})
+    session.execute(text(statement), {"what": what, "who": who, "why": why, "subject": dumps(subject or {}).decode()})
 
 
 def last(session: Session, whats: Sequence[str]) -> dict[str, tuple[datetime, Json]]:

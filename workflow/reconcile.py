@@ -18,6 +18,7 @@ TICK_STALE = timedelta(minutes=2)
 LATE = timedelta(minutes=5)
 PROOF_STALE = timedelta(minutes=15)
 UNHEARD = timedelta(hours=1)
+UNDELIVERED = timedelta(minutes=30)  # a relay that asks to come back later is given the time to mean it
 SWEEPS_KEPT = timedelta(days=1)
 
 
@@ -33,6 +34,7 @@ class Health:
     oldest_pending: float | None
     pending: int
     oldest_undelivered: float | None
+    overdue_delivery: float | None
     undelivered: int
     stuck: int
     skipped: int
@@ -67,7 +69,7 @@ select
     from (select dossier_id, seq from pending order by lane, dossier_id, seq limit 100) p
     cross join lateral (select at from events e where e.dossier_id = p.dossier_id and e.seq = p.seq) e) as oldest_pending,
   (select count(*) from pending) as pending,
-  q.oldest as oldest_undelivered, q.number as undelivered,
+  q.oldest as oldest_undelivered, q.overdue as overdue_delivery, q.number as undelivered,
   (select count(*) from stuck where skipped_at is null) as stuck,
   (select count(*) from stuck where skipped_at is not null) as skipped,
   (select count(*) from notices where state = 'dead') as dead_notices,
@@ -77,7 +79,9 @@ select
                    coalesce(nullif(split_part(note, ' ', 3), ''), '0')::integer)
     from heartbeats where name = 'reconcile') as problems,
   (select extract(epoch from clock_timestamp() - at)::float8 from heartbeats where name = 'reconcile') as proof_age
-from (select count(*) as number, extract(epoch from clock_timestamp() - min(coalesce(made_at, next_at)))::float8 as oldest
+from (select count(*) as number,
+             extract(epoch from clock_timestamp() - min(least(made_at, next_at)))::float8 as oldest,
+             extract(epoch from clock_timestamp() - min(next_at) filter (where next_at <= clock_timestamp()))::float8 as overdue
       from notices where state = 'queued' and not_before <= (select business_now())) q
 """
 
@@ -93,8 +97,10 @@ def health(session: Session) -> Health:
         red.append("des dossiers échus attendent l'horloge")
     if values["held"]:
         red.append(f"les envois sont retenus ({values['held']})")
-    elif row.oldest_undelivered is not None and row.oldest_undelivered > LATE.total_seconds():
+    elif row.overdue_delivery is not None and row.overdue_delivery > LATE.total_seconds():
         red.append("des messages attendent d'être envoyés")
+    elif row.oldest_undelivered is not None and row.oldest_undelivered > UNDELIVERED.total_seconds():
+        red.append("des messages essayés depuis longtemps ne partent pas")
     if row.proof_age is not None and row.proof_age > PROOF_STALE.total_seconds():
         red.append("la vérification ne tourne plus")
     if row.oldest_pending is not None and row.oldest_pending > UNHEARD.total_seconds():
