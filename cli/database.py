@@ -51,9 +51,9 @@ def wrong(problems: Sequence[Wrong]) -> BadInput:
 
 
 @contextmanager
-def address(*, current: bool = True) -> Iterator[str]:
+def address(*, current: bool = True, by: Settings | None = None) -> Iterator[str]:
     """The URL of the database, live; with `current`, an embedded one is first brought up to this program's tables."""
-    chosen = settings()
+    chosen = by or settings()
     if chosen.database_url is not None:
         yield checked(chosen.database_url)
         return

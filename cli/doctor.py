@@ -166,7 +166,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with (
-            database.address(current=False) as url,
+            database.address(current=False, by=settings) as url,
             database.bound(url, pooled=settings.pooled) as made,
             schema.sessions(made)() as session,
         ):
