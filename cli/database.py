@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import psycopg
-from pydantic import ValidationError
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cli import say
-from config.settings import Settings
+from config.settings import Settings, SettingsError, Wrong, read
 from local.folder import LocalError, home
 from local.postgres import Postgres
 from local.supervisor import announced
@@ -32,62 +31,52 @@ USERS_PATIENCE = 30.0
 _written: list[bool] = []
 
 
-_ACCEPTED = {
-    "float_parsing": "un nombre",
-    "bool_parsing": "true ou false",
-    "string_pattern_mismatch": "une adresse nom@domaine",
-}
-
-
 def settings() -> Settings:
-    """The settings of the environment. Raises BadInput naming the variable."""
+    """The settings of the environment. Raises BadInput naming every variable that is wrong, all at once."""
     try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = "COUPE_FILE_" + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "COUPE_FILE_…"
-        said = (
-            first["msg"].removeprefix("Value error, ")
-            if first["type"] == "value_error"
-            else "valeur illisible ou hors bornes"
-        )
-        bounds = first.get("ctx", {})
-        accepted = next(
-            (f"{words} {bounds[bound]}" for bound, words in (("ge", "au moins"), ("le", "au plus")) if bound in bounds),
-            None,
-        )
-        raise BadInput("settings", said, field=name, accepted=accepted or _ACCEPTED.get(first["type"])) from None
+        return read()
+    except SettingsError as error:
+        raise wrong(error.problems) from None
+
+
+def wrong(problems: Sequence[Wrong]) -> BadInput:
+    """The settings that are wrong, as one refusal."""
+    if len(problems) == 1:
+        name, message, accepted = problems[0]
+        refused = BadInput("settings", message, field=name, accepted=accepted)
+    else:
+        lines = "\n".join(f"  {name} : {message}. Accepté : {accepted}." for name, message, accepted in problems)
+        refused = BadInput("settings", f"{len(problems)} réglages sont à corriger :\n{lines}")
+    refused.problems = [one._asdict() for one in problems]
+    return refused
 
 
 @contextmanager
-def sessions(*, current: bool = True) -> Iterator[sessionmaker[Session]]:
-    """Sessions on the database; with `current`, an embedded one is first brought up to this program's tables."""
-    chosen = settings()
+def address(*, current: bool = True, by: Settings | None = None) -> Iterator[str]:
+    """The URL of the database, live; with `current`, an embedded one is first brought up to this program's tables."""
+    chosen = by or settings()
     if chosen.database_url is not None:
-        with bound_sessions(checked(chosen.database_url), pooled=chosen.pooled) as make:
-            yield make
+        yield checked(chosen.database_url)
         return
     running = announced(home(chosen.home))
     if running is not None and running.get("database_url"):
         if running.get("demo"):
             say.aside("Base de la démonstration.")
-        with bound_sessions(str(running["database_url"])) as make:
-            yield make
+        yield str(running["database_url"])
         return
     with embedded(chosen.home) as server:
         ensure(server, NAME)
         url = server.url(NAME)
         if current and _behind(url):
             prepare(url)
-        with _bound(url) as bound:
-            yield schema.sessions(bound)
+        yield url
 
 
 @contextmanager
-def bound_sessions(url: str, *, pooled: bool = False) -> Iterator[sessionmaker[Session]]:
-    """Sessions on the database of a URL."""
-    with _bound(url, pooled=pooled) as bound:
-        yield schema.sessions(bound)
+def sessions(*, current: bool = True) -> Iterator[sessionmaker[Session]]:
+    """Sessions on the database of `address`."""
+    with address(current=current) as url, bound(url, pooled=settings().pooled) as made:
+        yield schema.sessions(made)
 
 
 def broker() -> str | None:
@@ -129,12 +118,13 @@ def take_written() -> bool:
 
 
 @contextmanager
-def _bound(url: str, *, pooled: bool = False) -> Iterator[Engine]:
-    bound = schema.engine(url, pooled=pooled, timeouts={"lock_timeout": LOCK_PATIENCE})
+def bound(url: str, *, pooled: bool = False) -> Iterator[Engine]:
+    """An engine for the time of a command."""
+    made = schema.engine(url, pooled=pooled, timeouts={"lock_timeout": LOCK_PATIENCE})
     try:
-        yield bound
+        yield made
     finally:
-        bound.dispose()
+        made.dispose()
 
 
 def checked(url: str) -> str:
@@ -260,13 +250,12 @@ def ensure(server: Postgres, name: str) -> None:
 
 def _behind(url: str) -> bool:
     """Whether the tables are older than this program's last migration, read without loading the migrations."""
-    last = max(path.name.partition("_")[0] for path in (schema.MIGRATIONS / "versions").glob("[0-9]*.py"))
     with psycopg.connect(_plain(url), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
         try:
             row = connection.execute("select max(version_num) from alembic_version").fetchone()
         except psycopg.errors.UndefinedTable:
             return True
-    return row is None or row[0] is None or str(row[0]) < last
+    return row is None or row[0] is None or str(row[0]) < schema.wanted()
 
 
 def prepare(url: str) -> list[str]:
@@ -274,7 +263,7 @@ def prepare(url: str) -> list[str]:
     from cli.shipped import keep_missing
 
     schema.migrate(url)
-    with _bound(url) as bound, schema.sessions(bound).begin() as session:
+    with bound(url) as made, schema.sessions(made).begin() as session:
         return keep_missing(session)
 
 
@@ -292,6 +281,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "42501": ("permission", "l'utilisateur de la base de données n'a pas les droits nécessaires"),
     "28P01": ("password", "la base de données refuse l'utilisateur ou le mot de passe"),
     "28000": ("password", "la base de données refuse l'utilisateur ou le mot de passe"),
+    "hba": ("address", "la base de données n'accepte pas cet utilisateur depuis cette machine (pg_hba.conf)"),
     "3D000": ("database", "cette base de données n'existe pas : créez-la, puis lancez « coupe-file migrate »"),
 }
 _UNMIGRATED = ("42P01", "42703", "42883", "3F000")
@@ -331,6 +321,9 @@ def explain(error: Exception) -> CoupeFileError | None:
 
 def _refusal(words: str) -> str | None:
     """The state behind a refusal to connect, which libpq gives in words only."""
-    if "does not exist" in words and "database" in words:
-        return "3D000"
-    return "28P01" if "authentication failed" in words else None
+    if "does not exist" in words and ("database" in words or "role" in words):
+        return "28P01" if 'role "' in words else "3D000"
+    if "no pg_hba.conf entry" in words or "pg_hba.conf rejects" in words:
+        return "hba"
+    refused = ("authentication failed", "no password supplied", "password authentication")
+    return "28P01" if any(one in words for one in refused) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -11,14 +12,18 @@ from typing import Any
 
 import typer
 
-from cli import database, filing, operate, reading, say, verbs
+from cli import copies, database, filing, operate, reading, say, verbs
 from cli.administrations import directory
 from cli.circuits import workflow
 from cli.clock import clock
 from cli.door import Command, Door
 from cli.options import Json
+from cli.outbox import outbox
 from cli.replay import replay
+from cli.stuck import stuck
 from cli.up import up
+from config import log_lines
+from workflow import installation
 
 RING_SECONDS = 1.0
 READ, ACT, FILE, OPERATE, SET_UP = "Lire", verbs.PANEL, "Déposer", "Exploiter et vérifier", "Installer et régler"
@@ -77,10 +82,25 @@ def deliver(json: Json = False) -> None:
     with database.sessions() as make:
         while done := deliver_all(make, chosen):
             total += done
+        with make() as session:
+            held = installation.held(session)
     if json:
-        say.document({"notices": total})
-    else:
-        say.line(f"{say.count(total, 'message traité', 'messages traités')}.")
+        say.document({"notices": total, "held": held})
+        return
+    say.line(f"{say.count(total, 'message traité', 'messages traités')}.")
+    if held:
+        say.line(f"Les envois sont retenus : {held}. Pour les laisser partir : coupe-file outbox release", style="red")
+
+
+def doctor(json: Json = False) -> None:
+    """Examine l'installation : un point par ligne, OK, à corriger ou à décider, avec le remède.
+
+    Le code de sortie est 1 quand un point est à corriger. Aucun message n'est envoyé.
+    """
+    from cli.doctor import examine
+    from tasks import checkup
+
+    examine((checkup.broker, checkup.relay), json=json)
 
 
 def _register(panel: str, name: str, command: Any) -> None:
@@ -100,9 +120,15 @@ for _name, _command in (
     ("deliver", deliver),
     ("verify", operate.prove),
     ("health", operate.health),
+    ("doctor", doctor),
+    ("metrics", operate.metrics),
+    ("backup", copies.backup),
+    ("restore", copies.restore),
     ("replay", replay),
 ):
     _register(OPERATE, _name, _command)
+app.add_typer(outbox, name="outbox", rich_help_panel=OPERATE)
+app.add_typer(stuck, name="stuck", rich_help_panel=OPERATE)
 app.add_typer(clock, name="clock", rich_help_panel=OPERATE)
 _register(SET_UP, "up", up)
 _register(SET_UP, "migrate", operate.migrate)
@@ -115,4 +141,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream.encoding, str) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    log_lines.configure(os.environ.get("COUPE_FILE_LOG", "text"), level=logging.WARNING)
     app()

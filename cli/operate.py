@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import select, text
 
 from cli import database, say
-from cli.options import Json
-from workflow import business_time, reactions, reconcile, sweep, verify
+from cli.options import By, Json, operator
+from config.log_lines import redacted
+from workflow import business_time, operations, outbox, reactions, reconcile, sweep, verify
 from workflow.models import DossierRow
 
 DRY_LIMIT = 1000
+SAMPLE = 5
 MINUTE = 60
 PROOFS = {
     "chain": "journal",
@@ -87,10 +88,22 @@ def _dry(*, json: bool) -> None:
     say.line(say.count(len(due), "dossier") + (" ou plus." if len(due) == DRY_LIMIT else "."))
 
 
-def react(json: Json = False) -> None:
+def react(
+    again: Annotated[
+        bool,
+        typer.Option("--again", metavar="", help="Reprendre aussi les suites abandonnées.", show_default=False),
+    ] = False,
+    by: By = None,
+    json: Json = False,
+) -> None:
     """Tire les conséquences des événements en attente : qui doit être prévenu."""
     total = 0
     with database.sessions() as make:
+        if again:
+            with make.begin() as session:
+                if resumed := reactions.again(session):
+                    operations.record(session, "reactions.again", who=operator(by), subject={"reactions": resumed})
+            reactions.react(make)
         while done := reactions.react(make):
             total += done
             database.wrote()
@@ -104,28 +117,17 @@ def health(json: Json = False) -> None:
     """Dit si tout va bien ; le code de sortie est 1 quand quelque chose demande un regard."""
     with database.reading() as session:
         seen = reconcile.health(session)
-        dead = (
-            session.execute(text("select id, why from notices where state = 'dead' order by id limit 5")).all()
-            if seen.dead_notices
-            else []
-        )
-        stuck = (
-            session.execute(
-                text(
-                    "select d.reference, s.error from stuck s join dossiers d on d.id = s.dossier_id order by s.since limit 5"
-                )
-            ).all()
-            if seen.stuck
-            else []
-        )
+        dead = outbox.letters(session, state="dead", limit=SAMPLE) if seen.dead_notices else []
+        stuck = sweep.aside(session, limit=SAMPLE) if seen.stuck or seen.skipped else []
     if json:
         say.document({**dataclasses.asdict(seen), "ok": not seen.red})
     else:
         _healthy(seen)
         for row in stuck:
-            say.line(f"Dossier {row.reference} mis de côté : {row.error}")
-        for row in dead:
-            say.line(f"Message {row.id} abandonné : {row.why}")
+            by = f" par {row.skipped_by} ({row.skipped_why})" if row.skipped_at is not None else ""
+            say.line(f"Dossier {row.reference} mis de côté{by} : {redacted(row.error)}")
+        for one in dead:
+            say.line(f"Message {one.id} abandonné : {redacted(one.why or '')}")
     if seen.red:
         raise typer.Exit(1)
 
@@ -135,8 +137,10 @@ def _healthy(seen: reconcile.Health) -> None:
         ("Dernier battement de l'horloge", _age(seen.tick_age, "jamais")),
         ("Plus ancien dossier échu en attente", _age(seen.oldest_due, "aucun")),
         ("Plus ancien message en attente d'envoi", _age(seen.oldest_undelivered, "aucun")),
+        ("Envois", f"retenus : {seen.held}" if seen.held else "ouverts"),
         ("Événements en attente de réaction", str(seen.pending)),
         ("Dossiers mis de côté", str(seen.stuck)),
+        ("Dossiers laissés de côté par décision", str(seen.skipped)),
         ("Messages abandonnés", str(seen.dead_notices)),
         ("Réactions abandonnées", str(seen.dead_reactions)),
         ("Définitions suspendues", str(seen.suspended_definitions)),
@@ -145,6 +149,8 @@ def _healthy(seen: reconcile.Health) -> None:
     say.table(("Point", "Constat"), rows)
     for words in seen.red:
         say.line(f"À CORRIGER : {words}", style="red")
+    for words in seen.orange:
+        say.line(f"À DÉCIDER : {words} (coupe-file stuck list)", style="yellow")
     if not seen.red:
         say.line("Tout va bien.", style="green")
 
@@ -159,31 +165,44 @@ def _age(seconds: float | None, none: str) -> str:
     )
 
 
+def metrics(
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            "--serve",
+            metavar="HÔTE:PORT",
+            help="Servir les mesures au lieu de les écrire, par exemple 127.0.0.1:9464 ; Ctrl-C pour arrêter.",
+            show_default=False,
+        ),
+    ] = None,
+    exposed: Annotated[
+        bool,
+        typer.Option(
+            "--exposed", metavar="", help="Servir aussi à d'autres machines que celle-ci.", show_default=False
+        ),
+    ] = False,
+) -> None:
+    """Écrit les mesures pour une supervision, au format OpenMetrics."""
+    from cli.metrics import measure
+
+    measure(serve, exposed=exposed)
+
+
 def prove(json: Json = False) -> None:
     """Vérifie tous les dossiers : le journal est intact, et chaque dossier est ce que son journal dit.
 
     Le code de sortie est 1 quand un écart est trouvé.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     problems: list[verify.Problem] = []
     read = verify.Progress(0, 0, ())
     with database.sessions() as make:
         with make() as session:
             total = session.execute(text("select count(*) from dossiers")).scalar_one()
-        bar = Progress(
-            TextColumn("Vérification"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=say.console(stderr=True),
-            transient=True,
-            disable=json or not sys.stderr.isatty(),
-        )
-        with bar:
-            task = bar.add_task("", total=total)
-            for read in verify.verify(make):
-                problems += read.problems
-                bar.update(task, completed=read.dossiers)
+        with say.steps("Vérification", total) as step:
+            for part in verify.verify(make):
+                problems += part.problems
+                step(part.dossiers - read.dossiers)
+                read = part
         ids = {problem.dossier_id for problem in problems}
         with make() as session:
             rows = session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +40,13 @@ Key = Annotated[
 Ref = Annotated[
     str, typer.Argument(metavar="DOSSIER", help="La référence du dossier (64-0117) ou son numéro.", show_default=False)
 ]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="QUI", help="Qui le décide ; sans elle, le compte de cette machine.", show_default=False
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="MOTIF", help="Pourquoi ; gardé.", show_default=False)]
 MAX_BYTES = 1_000_000
 MAX_ID = 2**63 - 1
 MAX_REFERENCE = 64
@@ -60,6 +69,21 @@ def person(session: Session, name: str | None) -> Actor:
             accepted="le login d'une personne de l'annuaire",
         )
     return access.actor(session, name, business_time.now(session))
+
+
+def operator(given: str | None) -> str:
+    """Who operates the machine: the name given, else the account that runs this command. Raises BadInput."""
+    if given is None:
+        account = os.environ.get("SUDO_USER")
+        if not account:
+            try:
+                account = pwd.getpwuid(os.geteuid()).pw_name
+            except KeyError:
+                account = f"uid {os.geteuid()}"
+        return account
+    if not given.strip() or len(given) > MAX_REFERENCE or not given.isprintable():
+        raise BadInput("by", "nom vide ou illisible", field="--by", accepted="un nom ou un login")
+    return given.strip()
 
 
 def reader(session: Session, name: str | None) -> Actor:

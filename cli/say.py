@@ -6,7 +6,8 @@ import dataclasses
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -91,6 +92,21 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         shown.add_row(*(Text(safe(cell)) for cell in row))
     out.print(shown)
+
+
+@contextmanager
+def steps(words: str, total: int) -> Iterator[Callable[..., None]]:
+    """A bar on a real terminal; gives what is called after each step, or with how many."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=total)
+
+        def step(number: int = 1) -> None:
+            bar.advance(task, number)
+
+        yield step
 
 
 def safe(words: str) -> str:

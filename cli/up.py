@@ -32,7 +32,7 @@ from local.server import Server
 from local.supervisor import Program, Supervisor, announce
 from local.valkey import Valkey
 from states.errors import Refused
-from workflow import business_time
+from workflow import business_time, schema
 
 DEMO_TICK = 0.5
 LOOK_EVERY = 0.5
@@ -89,7 +89,8 @@ class Installation:
             announce(
                 self._base, {"database_url": self._url, "redis_url": self._redis(), "demo": "1" if self._demo else None}
             )
-            with database.bound_sessions(self._url, pooled=self._settings.pooled) as make:
+            with database.bound(self._url, pooled=self._settings.pooled) as made:
+                make = schema.sessions(made)
                 if self._demo:
                     self._open_demo(make)
                 watch = Watch()

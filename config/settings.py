@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib.metadata
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "COUPE_FILE_"
+# Read by one room alone, so not among the settings of all: who acts, and the name that the supervisor gives a process.
+ELSEWHERE = ("COUPE_FILE_AS", "COUPE_FILE_PROCESS")
+LOCAL_SENDER = "coupe-file@localhost.localdomain"
+_SCHEMES = {
+    "database_url": ("postgresql", "postgresql+psycopg", "postgres"),
+    "redis_url": ("redis", "rediss", "redis+socket", "sentinel"),
+    "base_url": ("http", "https"),
+}
 
 
 class Settings(BaseSettings):
     """What differs from one installation to another. URLs win over the embedded servers."""
 
-    model_config = SettingsConfigDict(env_prefix="COUPE_FILE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Path.home() / ".coupe-file" if Path.home() != Path("/") else Path("/var/tmp/coupe-file")  # noqa: S108
     database_url: str | None = None
@@ -23,13 +38,104 @@ class Settings(BaseSettings):
     """How often the clock looks, in real seconds."""
     mail: str = "console"
     """`console`, `file:/a/folder`, `smtp://[user:password@]host:port` or `smtps://…`."""
-    mail_from: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] = "coupe-file@localhost.localdomain"
+    mail_from: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] = LOCAL_SENDER
     base_url: str = "http://localhost:8000"
+    log: Literal["text", "json"] = "text"
+    """How a process writes its log: lines for a person, or JSON for a collector."""
 
-    @model_validator(mode="after")
-    def _mail(self) -> Self:
-        known = ("console", "file:", "smtp://", "smtps://")
-        if not self.mail.startswith(known):
-            message = "COUPE_FILE_MAIL : accepté : console, file:/dossier, smtp://hôte:port, smtps://hôte:port"
-            raise ValueError(message)
-        return self
+    @field_validator("database_url", "redis_url", "base_url")
+    @classmethod
+    def _address(cls, value: str | None, info: Any) -> str | None:
+        if value is not None:
+            _refuse_scheme(value, _SCHEMES[info.field_name])
+        return value
+
+    @field_validator("mail")
+    @classmethod
+    def _mail(cls, value: str) -> str:
+        if value != "console" and not value.startswith("file:"):
+            _refuse_scheme(value, ("smtp", "smtps"))
+            if not urlsplit(value).hostname:
+                raise ValueError("le nom du relais manque")
+            _ = urlsplit(value).port  # raises when it is no number
+        return value
+
+
+ACCEPTED = {
+    "home": "un dossier où écrire",
+    "database_url": "postgresql://utilisateur@hôte:5432/base",
+    "redis_url": "redis://hôte:6379/0, ou rediss:// et redis+socket://",
+    "pooled": "true ou false",
+    "tick_seconds": "un nombre de secondes, de 0.2 à 60",
+    "mail": "console, file:/dossier, smtp://hôte:port, smtps://hôte:port",
+    "mail_from": "une adresse nom@domaine",
+    "base_url": "http://hôte ou https://hôte",
+    "log": "text ou json",
+}
+
+
+class Wrong(NamedTuple):
+    """A variable of the environment that cannot be used: its name, what is wrong with it, what would be accepted."""
+
+    name: str
+    message: str
+    accepted: str
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; `problems` lists every one of them. No value is repeated: it may be a secret."""
+
+    def __init__(self, problems: list[Wrong]) -> None:
+        super().__init__("\n".join(f"{one.name} : {one.message}. Accepté : {one.accepted}." for one in problems))
+        self.problems = problems
+
+
+def read() -> Settings:
+    """The settings of this process. Raises SettingsError with everything that is wrong, all at once."""
+    found, problems = tolerant()
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def tolerant(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[Wrong]]:
+    """The settings, those that are wrong at their defaults, and everything that is wrong."""
+    given = os.environ if environment is None else environment
+    problems = unknown(given)
+    try:
+        return Settings(), problems
+    except ValidationError as error:
+        wrong = {str(one["loc"][0]): _message(one) for one in error.errors(include_url=False, include_input=False)}
+    problems += [Wrong(PREFIX + name.upper(), words, ACCEPTED[name]) for name, words in wrong.items()]
+    defaults: dict[str, Any] = {name: Settings.model_fields[name].default for name in wrong}
+    return Settings(**defaults), sorted(problems)
+
+
+def unknown(environment: Mapping[str, str]) -> list[Wrong]:
+    """The variables that bear our prefix and that nothing reads: a misspelt address would be ignored without a word."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields] + list(ELSEWHERE)
+    strange = sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [Wrong(name, "réglage inconnu", _near(name.upper(), known)) for name in strange]
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
+    return ", ".join(near or sorted(known))
+
+
+def _message(error: Any) -> str:
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return said if error["type"] == "value_error" else "valeur illisible ou hors bornes"
+
+
+def _refuse_scheme(address: str, schemes: tuple[str, ...]) -> None:
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        raise ValueError("adresse illisible")
+    if scheme not in schemes:
+        raise ValueError(f"« {scheme[:30]} » n'est pas pris en charge")
+
+
+def program() -> str:
+    """The version of this program."""
+    return importlib.metadata.version("coupe-file")

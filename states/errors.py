@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 SHOWN = 60
 
 
@@ -37,7 +39,12 @@ class CoupeFileError(Exception):
 
 
 class BadInput(CoupeFileError):
-    """What was given cannot be read or breaks a rule of form; nothing was looked at yet (exit code 2)."""
+    """What was given cannot be read or breaks a rule of form; nothing was looked at yet (exit code 2).
+
+    `problems`, when there are several, lists each of them for a machine.
+    """
+
+    problems: list[dict[str, Any]] | None = None
 
 
 class Refused(CoupeFileError):

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging, task_prerun
 
-from config.settings import Settings
+from config import log_lines
+from config.settings import Settings, read
 from tasks import broker
 
 # A worker that lost its link is given this long before its messages are handed to another; no task runs as long.
@@ -69,4 +71,16 @@ def _transport() -> dict[str, Any]:
     }
 
 
-app = make_app(Settings())
+app = make_app(read())
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def write_log(loglevel: int | str | None = None, **_: Any) -> None:
+    """Give a worker or a beat our log instead of Celery's own."""
+    log_lines.configure(read().log, level=loglevel or "INFO")
+
+
+@task_prerun.connect  # type: ignore[untyped-decorator]
+def name_task(task: Any = None, **_: Any) -> None:
+    """Name the task in every line that it writes."""
+    log_lines.at_work(task=task.name, actor="system")

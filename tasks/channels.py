@@ -69,17 +69,18 @@ def channel(address: str) -> Iterator[Channel]:
     elif address.startswith("file:"):
         yield Folder(Path(address.removeprefix("file:")))
     else:
-        with _relay(address) as server:
+        with relay(address) as server:
             yield Relay(server)
 
 
-def _relay(address: str) -> smtplib.SMTP:
+def relay(address: str, seconds: float = SMTP_SECONDS) -> smtplib.SMTP:
+    """The relay that an address names, greeted, its line kept secret if it offers to, and logged in to if the address says how."""
     parts = urlsplit(address)
-    host, port = parts.hostname or "localhost", parts.port or 25
+    host = parts.hostname or "localhost"
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=SMTP_SECONDS)
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or smtplib.SMTP_SSL_PORT, timeout=seconds)
     else:
-        server = smtplib.SMTP(host, port, timeout=SMTP_SECONDS)
+        server = smtplib.SMTP(host, parts.port or smtplib.SMTP_PORT, timeout=seconds)
         server.ehlo_or_helo_if_needed()
         if server.has_extn("starttls"):
             server.starttls()

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from config.settings import Settings
+from config.settings import read
 from tasks.app import app
 from tasks.deliver import deliver_all
 from workflow import reactions, reconcile, schema, sweep
@@ -21,7 +21,7 @@ STAGE_EXPIRES = 30
 @cache
 def sessions() -> sessionmaker[Session]:
     """Sessions of this process; made on first use, so never before a worker forks."""
-    settings = Settings()
+    settings = read()
     if settings.database_url is None:
         message = "COUPE_FILE_DATABASE_URL manque à ce processus"
         raise RuntimeError(message)
@@ -60,7 +60,7 @@ def run_react() -> None:
 @app.task(name="coupe_file.deliver")  # type: ignore[untyped-decorator]
 def run_deliver() -> None:
     """Send what is to be sent until nothing is, or the budget is spent."""
-    _drain(lambda: deliver_all(sessions(), Settings()), "deliver")
+    _drain(lambda: deliver_all(sessions(), read()), "deliver")
 
 
 @app.task(name="coupe_file.reconcile")  # type: ignore[untyped-decorator]

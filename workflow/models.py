@@ -323,6 +323,7 @@ class Notice(Base):
         CheckConstraint("state in ('queued', 'sent', 'void', 'dead', 'held')", name="ck_notices_state"),
         CheckConstraint("(state = 'sent') = (sent_at is not null)", name="ck_notices_sent"),
         Index("ix_notices_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
+        Index("ix_notices_aside", "state", "id", postgresql_where=text("state in ('dead', 'held', 'void')")),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
@@ -338,17 +339,27 @@ class Notice(Base):
     why: Mapped[str | None]
     sent_to: Mapped[str | None]
     sent_at: Mapped[datetime | None]
+    made_at: Mapped[datetime | None] = mapped_column(server_default=text("clock_timestamp()"))
 
 
 class Stuck(Base):
     """A dossier that the clock could not handle: out of its way, retried alone, shown to a person."""
 
     __tablename__ = "stuck"
+    __table_args__ = (
+        CheckConstraint(
+            "(skipped_at is null) = (skipped_by is null) and (skipped_at is null) = (skipped_why is null)",
+            name="ck_stuck_skipped",
+        ),
+    )
     dossier_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     error: Mapped[str]
     since: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     attempts: Mapped[int] = mapped_column(server_default="1")
     retry_at: Mapped[datetime]
+    skipped_at: Mapped[datetime | None]
+    skipped_by: Mapped[str | None]
+    skipped_why: Mapped[str | None]
 
 
 class SweepBatch(Base):
@@ -368,3 +379,47 @@ class Heartbeat(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     note: Mapped[str | None]
+
+
+class Operation(Base):
+    """What an operator did, in real time: keys and reasons, no content."""
+
+    __tablename__ = "operations"
+    __table_args__ = (Index("ix_operations_what", "what", "at"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    what: Mapped[str]
+    who: Mapped[str]
+    why: Mapped[str | None]
+    subject: Mapped[Json]
+
+
+class Installation(Base):
+    """Which database delivers, written by its first delivery; a copy finds that it is another one, and holds."""
+
+    __tablename__ = "installation"
+    __table_args__ = (
+        PrimaryKeyConstraint("id"),
+        CheckConstraint("id = 1", name="ck_installation_one_row"),
+        CheckConstraint("(held_at is null) = (held_why is null)", name="ck_installation_held"),
+    )
+    id: Mapped[int] = mapped_column(SmallInteger, server_default="1", autoincrement=False)
+    system_identifier: Mapped[int] = mapped_column(BigInteger)
+    database_oid: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    held_at: Mapped[datetime | None]
+    held_why: Mapped[str | None]
+
+
+class SweepRow(Base):
+    """What one batch of the clock did, kept for a day: dossiers by how late it acted."""
+
+    __tablename__ = "sweeps"
+    __table_args__ = (Index("ix_sweeps_at", "at"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    done: Mapped[int]
+    stuck: Mapped[int]
+    late: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    late_sum: Mapped[float]
+    late_most: Mapped[float]

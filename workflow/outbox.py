@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from states.definition import Definition
 from states.dossier import Json
-from states.errors import CoupeFileError
-from workflow import definitions
+from states.errors import CoupeFileError, Refused
+from workflow import definitions, installation
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
@@ -66,7 +66,9 @@ where d.id = any(:ids)
 
 
 def claim(session: Session, *, limit: int) -> list[Outgoing]:
-    """Notices to send now, under a lease of `LEASE`. The caller commits before it sends anything."""
+    """Notices to send now, under a lease of `LEASE`; none while deliveries are held. The caller commits before it sends."""
+    if not installation.may_deliver(session):
+        return []
     rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit, "known": definitions.readable(session)}).all()
     ids = list({row.dossier_id for row in rows})
     dossiers = {row.id: row for row in session.execute(text(_DOSSIERS), {"ids": ids})} if ids else {}
@@ -224,6 +226,95 @@ def requeue(session: Session, key: int) -> bool:
     statement = """update notices set state = 'queued', attempts = 0, next_at = clock_timestamp(), why = null
                    where id = :id and state in ('dead', 'void', 'held')"""
     return bool(session.execute(text(statement + " returning id"), {"id": key}).first())
+
+
+# --- what an operator does --------------------------------------------------------------------------------------------
+
+STATES = ("queued", "dead", "held", "sent", "void")
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A notice as an operator sees it: no text, no address."""
+
+    id: int
+    state: str
+    dossier: str
+    dossier_id: int
+    target: str
+    unit: str | None
+    kind: str
+    attempts: int
+    made_at: datetime | None
+    next_at: datetime
+    sent_at: datetime | None
+    why: str | None
+
+
+def letters(session: Session, *, state: str | None, dossier_id: int | None = None, limit: int = SHOWN) -> list[Letter]:
+    """Notices in a state, or of every state but the sent; the oldest first, of the sent the latest first."""
+    states = [state] if state else ["dead", "held", "queued"]
+    order = "desc" if state in ("sent", "void") else "asc"
+    found: list[Letter] = []
+    for one in states:
+        found += [
+            Letter(**row._mapping)  # noqa: SLF001  (SQLAlchemy's public name)
+            for row in session.execute(
+                text(_LETTERS.format(order=order)), {"state": one, "dossier": dossier_id, "limit": limit - len(found)}
+            )
+        ]
+    return found
+
+
+_LETTERS = """
+select n.id, n.state, d.reference as dossier, n.dossier_id, n.target, u.name as unit, n.cause ->> 'kind' as kind,
+       n.attempts, n.made_at, n.next_at, n.sent_at, n.why
+from notices n join dossiers d on d.id = n.dossier_id
+left join units u on u.id = case when split_part(n.target, ':', 2) ~ '^[0-9]+$' then split_part(n.target, ':', 2)::integer end
+where n.state = :state and (cast(:dossier as bigint) is null or n.dossier_id = :dossier)
+order by n.id {order} limit :limit
+"""
+# What each act accepts, and the state that it leaves.
+_ACTS = {
+    "requeue": (("dead", "held", "void"), "queued"),
+    "void": (("queued", "dead", "held"), "void"),
+    "hold": (("queued",), "held"),
+    "release": (("held",), "queued"),
+}
+_BACK = """
+update notices set state = :left, why = null, attempts = 0, next_at = clock_timestamp() where id = any(:ids)
+"""
+_ASIDE = "update notices set state = :left, why = :why where id = any(:ids)"
+_STATE = {"queued": "en file", "dead": "abandonné", "held": "retenu", "sent": "envoyé", "void": "annulé"}
+
+
+def change(session: Session, keys: Sequence[int], act: str, *, why: str | None = None) -> list[int]:
+    """Do an operator's act (`requeue`, `void`, `hold`, `release`) to notices, all or none; returns those it changed.
+
+    One that is already as asked is no change. The message id stays the same. Raises Refused: unknown, sent, or in a
+    state that the act is not for.
+    """
+    accepted, left = _ACTS[act]
+    statement = "select id, state from notices where id = any(:ids) order by id for update"
+    found = {row.id: row.state for row in session.execute(text(statement), {"ids": list(keys)})}
+    unknown = [key for key in keys if key not in found]
+    if unknown:
+        raise Refused("unknown", f"message inconnu : {', '.join(map(str, unknown))}", field="ID")
+    wrong = [key for key, state in found.items() if state not in accepted and state != left]
+    if wrong:
+        words = ", ".join(f"{key} ({_STATE[found[key]]})" for key in wrong)
+        listed = ", ".join(_STATE[state] for state in accepted)
+        raise Refused("state", f"rien n'a été changé : {words}", field="ID", accepted=f"un message {listed}")
+    todo = [key for key, state in found.items() if state != left]
+    statement = _BACK if left == "queued" else _ASIDE
+    session.execute(text(statement), {"left": left, "why": why, "ids": todo})
+    return todo
+
+
+def dead(session: Session) -> list[int]:
+    """The notices that were given up."""
+    return list(session.execute(text("select id from notices where state = 'dead' order by id")).scalars())
 
 
 def _mark(session: Session, key: int, values: str, value: str) -> bool:

@@ -17,6 +17,7 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from config import log_lines
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition
 from states.dossier import Json
@@ -177,12 +178,19 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
                     else:
                         rows += made
                 except Exception as error:  # noqa: BLE001  (a subscriber's error is its own)
-                    log.warning("subscriber %s failed on %s/%s: %r", name, event.dossier_id, event.seq, error)
-                    failures.append((event.dossier_id, event.seq, name, repr(error)[:2000].replace("\x00", "")))
+                    key = event.dossier_id
+                    log.warning(
+                        "subscriber %s failed on %s/%s: %r", name, key, event.seq, error, extra={"dossier": key}
+                    )
+                    failures.append((key, event.seq, name, _words(error)))
         _write(session, rows)
         _keep_failures(session, failures)
         _count(session, [(event.dossier_id, event.seq) for event, _ in found])
         return len(keys)
+
+
+def _words(error: Exception) -> str:
+    return log_lines.told(error)[:2000].replace("\x00", "")
 
 
 def _count(session: Session, keys: Sequence[tuple[int, int]]) -> None:
@@ -198,7 +206,7 @@ def _happened(session: Session, keys: Sequence[tuple[int, int]]) -> list[tuple[H
     found = [(Happened(*row[:9]), definitions.get(session, row[9]).compiled.definition) for row in rows]
     for dossier, seq in set(keys) - {(event.dossier_id, event.seq) for event, _ in found}:
         # Nothing to react to: the key goes, the count is not raised, and `verify` speaks of what is missing.
-        log.error("pending %s/%s is not in the journal", dossier, seq)
+        log.error("pending %s/%s is not in the journal", dossier, seq, extra={"dossier": dossier})
     return found
 
 
@@ -242,7 +250,7 @@ def _retry(make: sessionmaker[Session]) -> None:
                 with session.begin_nested():
                     _write(session, _rows(row.subscriber, event, told))
             except Exception as error:  # noqa: BLE001  (kept with its attempts)
-                again = {**key, "error": repr(error)[:2000].replace("\x00", ""), "most": ATTEMPTS, "first": RETRY_FIRST}
+                again = {**key, "error": _words(error), "most": ATTEMPTS, "first": RETRY_FIRST}
                 session.execute(text(_FAILED_AGAIN), again)
                 continue
             session.execute(
@@ -251,3 +259,11 @@ def _retry(make: sessionmaker[Session]) -> None:
                 ),
                 key,
             )
+
+
+def again(session: Session) -> int:
+    """Try the reactions that were given up once more, from their first attempt; returns how many there are."""
+    statement = (
+        "update reaction_failures set attempts = 0, next_at = clock_timestamp() where next_at is null returning seq"
+    )
+    return len(session.execute(text(statement)).all())

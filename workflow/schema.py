@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import select
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
+from states.errors import Refused
+
+OLDEST = 15
+"""The oldest PostgreSQL that this program works with."""
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # What no transaction of ours may exceed: a frozen process must not hold what others need.
 TIMEOUTS = {"lock_timeout": "10s", "statement_timeout": "60s", "idle_in_transaction_session_timeout": "15s"}
@@ -33,10 +37,28 @@ def engine(url: str, *, pooled: bool = False, timeouts: dict[str, str] | None = 
         connect_args=arguments,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # an error is logged: what people wrote is not
         **options,
     )
+    event.listen(made, "connect", _refuse_old)
     event.listen(made, "checkout", _refuse_dead)
     return made
+
+
+def _refuse_old(connection: Any, _record: Any) -> None:
+    refuse_old(connection.info.server_version)
+
+
+def refuse_old(version: int) -> None:
+    """Raise Refused for a server (its version as libpq counts: 150004 is 15.4) that is too old for this program."""
+    if version < OLDEST * 10_000:
+        major, minor = divmod(version, 10_000)
+        raise Refused(
+            "server_version",
+            f"PostgreSQL {major}.{minor} est trop ancien pour ce programme",
+            field="COUPE_FILE_DATABASE_URL",
+            accepted=f"PostgreSQL {OLDEST} ou plus récent",
+        )
 
 
 def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
@@ -54,8 +76,49 @@ def sessions(bound: Engine) -> sessionmaker[Session]:
     return sessionmaker(bound, expire_on_commit=False)
 
 
+class Standing(NamedTuple):
+    """The version of a database's tables (None: it has none), and the one that this program knows."""
+
+    found: str | None
+    wanted: str
+
+    @property
+    def behind(self) -> bool:
+        """Whether `coupe-file migrate` is to be run."""
+        return self.found is None or self.found < self.wanted
+
+    @property
+    def ahead(self) -> bool:
+        """Whether a newer program has migrated it."""
+        return self.found is not None and self.found > self.wanted
+
+    def refuse_ahead(self) -> None:
+        """Raise Refused when the tables are a newer program's."""
+        if self.ahead:
+            raise Refused(
+                "newer",
+                f"les tables sont d'une version plus récente ({self.found}) que ce programme ({self.wanted})",
+                accepted="le programme mis à jour",
+            )
+
+
+def wanted() -> str:
+    """The last version of the tables that this program knows, read without loading the migrations."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def standing(session: Session | Connection) -> Standing:
+    """Which version the tables are of, beside the one that this program knows."""
+    there = session.execute(text("select to_regclass('alembic_version') is not null")).scalar()
+    found = session.execute(text("select max(version_num) from alembic_version")).scalar() if there else None
+    return Standing(found, wanted())
+
+
 def migrate(url: str) -> None:
-    """Bring the database up to this program's tables. Safe to run twice, and from two places at once."""
+    """Bring the database up to this program's tables. Safe to run twice, and from two places at once.
+
+    Raises Refused when a newer program has been there.
+    """
     from alembic import command  # noqa: PLC0415  (only a migration needs it, and it is slow to load)
     from alembic.config import Config  # noqa: PLC0415
 
@@ -65,6 +128,7 @@ def migrate(url: str) -> None:
     try:
         with bound.connect() as connection:
             connection.execute(text("select pg_advisory_lock(4077)"))  # a migration is a session of its own
+            standing(connection).refuse_ahead()
             connection.commit()
             settings = Config()
             settings.set_main_option("script_location", str(MIGRATIONS))

@@ -8,6 +8,7 @@ killed its worker is found by its mark, and halved; a definition that fails wide
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ import psycopg
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from config import log_lines
 from states.decide import decide
 from states.dossier import DUE
+from states.errors import CoupeFileError
 from workflow import definitions, directory
 from workflow.apply import LANE_BULK, Change, LostUpdate, apply, connection
 from workflow.dossiers import COLUMNS, LOCK, NOW, Locked, locked
@@ -34,6 +37,8 @@ RETRY_FIRST, RETRY_MOST = timedelta(minutes=1), timedelta(days=1)
 RETRIES_AT_ONCE = 10
 WIDELY = 20  # so many failures in one batch, and half of its dossiers of one definition
 LOW_WATER_SECONDS = 5.0
+LATE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
+"""How late the clock acted is counted by these, in seconds of the dossiers' time; beyond the last in one more."""
 # What the database says no to: the batch is halved. Anything else (a lost connection, a lock not had) is tried again whole.
 REFUSALS = (psycopg.IntegrityError, psycopg.DataError, psycopg.InternalError, psycopg.ProgrammingError, LostUpdate)
 
@@ -102,6 +107,7 @@ def _claim(make: sessionmaker[Session], limit: int) -> Swept:
             _low[session.get_bind().engine] = (max(row.dossier.wake_at or _EPOCH for row in rows), monotonic())
         try:
             swept = _handle(session, rows, now, revision)
+            _note(session, rows, now, swept)
             session.execute(text(_UNMARK), {"id": mark})
             session.commit()
         except REFUSALS as error:
@@ -162,6 +168,32 @@ def _handle(session: Session, rows: Sequence[Locked], now: datetime, revision: i
     return Swept(done=len(changes), stuck=len(failed))
 
 
+def _note(session: Session, rows: Sequence[Locked], now: datetime, swept: Swept) -> None:
+    """Note what a batch did, and how late the clock came to each dossier."""
+    lates = [
+        max((now - row.dossier.wake_at).total_seconds(), 0.0)
+        for row in rows
+        if row.error is None and row.dossier.wake_at is not None
+    ]
+    if not lates:
+        return
+    counts = Counter(bisect_left(LATE_BOUNDS, late) for late in lates)
+    params = {
+        "done": swept.done,
+        "stuck": swept.stuck,
+        "late": [counts[index] for index in range(len(LATE_BOUNDS) + 1)],
+        "sum": sum(lates),
+        "most": max(lates),
+    }
+    session.execute(text(_NOTE), params)
+
+
+_NOTE = """
+insert into sweeps (done, stuck, late, late_sum, late_most)
+values (:done, :stuck, cast(:late as integer[]), :sum, :most)
+"""
+
+
 def _suspend_widely(
     session: Session, rows: Sequence[Locked], failed: list[tuple[Locked, Exception]]
 ) -> list[tuple[Locked, Exception]]:
@@ -175,7 +207,7 @@ def _suspend_widely(
     for key in wide:
         first = next(failure for row, failure in failed if row.definition_id == key)
         log.error("definition %s fails widely, suspended: %r", key, first)
-        definitions.suspend(session, key, f"échecs en nombre : {first!r}")
+        definitions.suspend(session, key, f"échecs en nombre : {log_lines.told(first)}")
     return [(row, failure) for row, failure in failed if row.definition_id not in wide]
 
 
@@ -202,6 +234,7 @@ def _handle_ids(make: sessionmaker[Session], ids: Sequence[int], mark: int) -> S
             params = {"ids": list(ids), "known": definitions.known(session)}
             rows, now, revision = _locked_rows(session, _LOCK_IDS, params)
             swept = _handle(session, rows, now, revision)
+            _note(session, rows, now, swept)
             session.execute(text(_UNMARK), {"id": mark})
             session.commit()
         except REFUSALS as error:
@@ -241,7 +274,7 @@ on conflict (dossier_id) do update set error = excluded.error, attempts = stuck.
 """
 _RETRY = """
 select s.dossier_id from stuck s join dossiers d on d.id = s.dossier_id
-where s.retry_at <= clock_timestamp() and d.definition_id = any(:known)
+where s.retry_at <= clock_timestamp() and s.skipped_at is null and d.definition_id = any(:known)
 order by s.retry_at limit :limit for update of s skip locked
 """
 _LEAVE = "update stuck set retry_at = clock_timestamp() + cast(:first as interval) where dossier_id = any(:ids)"
@@ -252,9 +285,10 @@ select {COLUMNS} from dossiers d where d.id = any(%(ids)s) and d.definition_id =
 
 def _set_aside(session: Session, key: int, error: BaseException) -> None:
     """Mark a dossier stuck, with its error and a retry of its own, out of the sweep's way."""
-    log.error("dossier %s set aside: %r", key, error)
-    params = {"id": key, "error": f"{type(error).__name__}: {error}"[:2000].replace("\x00", ""), "first": RETRY_FIRST,
-              "most": RETRY_MOST}  # fmt: skip
+    log.error("dossier %s set aside: %r", key, error, extra={"dossier": key})
+    words = str(error) if isinstance(error, CoupeFileError) else log_lines.told(error)
+    words = words[:2000].replace("\x00", "")
+    params = {"id": key, "error": words, "first": RETRY_FIRST, "most": RETRY_MOST}
     session.execute(text(_STUCK), params)
     session.execute(text("update dossiers set stuck = true where id = :id and not stuck"), {"id": key})
 
@@ -285,3 +319,49 @@ def retry_one(make: sessionmaker[Session], key: int) -> Swept:
         with make.begin() as session:
             _set_aside(session, key, error)
         return Swept(stuck=1)
+
+
+# --- what an operator does --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A dossier that is out of the clock's way: why, since when, when it is tried again, or who decided that it is not."""
+
+    dossier_id: int
+    reference: str
+    error: str
+    since: datetime
+    attempts: int
+    retry_at: datetime
+    skipped_at: datetime | None
+    skipped_by: str | None
+    skipped_why: str | None
+
+
+_ASIDE = """
+select s.dossier_id, d.reference, s.error, s.since, s.attempts, s.retry_at, s.skipped_at, s.skipped_by, s.skipped_why
+from stuck s join dossiers d on d.id = s.dossier_id
+where cast(:key as bigint) is null or s.dossier_id = :key
+order by s.since, s.dossier_id limit :limit
+"""
+
+
+def aside(session: Session, *, key: int | None = None, limit: int = BATCH) -> list[Aside]:
+    """The dossiers that are set aside, the oldest first."""
+    rows = session.execute(text(_ASIDE), {"key": key, "limit": limit})
+    return [Aside(**row._mapping) for row in rows]  # noqa: SLF001  (SQLAlchemy's public name)
+
+
+def skip(session: Session, key: int, *, who: str, why: str) -> bool:
+    """Leave a dossier that is set aside out of the clock's way until `resume`; False when it is not set aside."""
+    statement = """update stuck set skipped_at = coalesce(skipped_at, clock_timestamp()), skipped_by = :who, skipped_why = :why
+                   where dossier_id = :id returning dossier_id"""
+    return bool(session.execute(text(statement), {"id": key, "who": who, "why": why}).first())
+
+
+def resume(session: Session, keys: Sequence[int]) -> None:
+    """Give dossiers that were left out back to the retries."""
+    statement = """update stuck set skipped_at = null, skipped_by = null, skipped_why = null, retry_at = clock_timestamp()
+                   where dossier_id = any(:ids)"""
+    session.execute(text(statement), {"ids": list(keys)})
