@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,7 +20,7 @@ from config.settings import Settings
 from local.folder import LocalError, home
 from local.postgres import Postgres
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import schema
+from workflow import migration, schema
 
 NAME = "coupe_file"
 LOCK_PATIENCE = "4s"
@@ -245,12 +245,14 @@ def _behind(url: str) -> bool:
     return row is None or row[0] is None or str(row[0]) < last
 
 
-def prepare(url: str) -> list[str]:
+def prepare(
+    url: str, *, pooled: bool = False, tell: Callable[[migration.Step, int], None] = lambda _step, _attempt: None
+) -> list[str]:
     """Bring the tables up to date and keep the shipped definitions that the database has no version of; returns their names."""
     from cli.shipped import keep_missing
 
-    schema.migrate(url)
-    with _bound(url) as bound, schema.sessions(bound).begin() as session:
+    migration.migrate(url, tell=tell)
+    with _bound(url, pooled=pooled) as bound, schema.sessions(bound).begin() as session:
         return keep_missing(session)
 
 

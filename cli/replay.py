@@ -24,8 +24,8 @@ from config import logs
 from local.postgres import Postgres
 from states import fields
 from states.errors import BadInput
+from workflow import migration, schema, verify
 from workflow import replay as room
-from workflow import schema, verify
 
 FIRST_TOLD = 100
 Log = Annotated[Path, typer.Argument(metavar="JOURNAL", help="Le journal d'événements, en CSV.", show_default=False)]
@@ -178,7 +178,7 @@ def _somewhere(given: str | None, *, keep: bool) -> Iterator[str]:
     """A database that no live worker sees: the empty one given, else one made for this replay and dropped after it."""
     if given is not None:
         url = database.checked(given)
-        schema.migrate(url)
+        migration.migrate(url)
         yield url
         return
     configured = database.settings().database_url
@@ -188,7 +188,7 @@ def _somewhere(given: str | None, *, keep: bool) -> Iterator[str]:
         return
     with _folder(keep=keep) as folder, Postgres(folder, durable=keep) as server:
         server.create_database("replay")
-        schema.migrate(server.url("replay"))
+        migration.migrate(server.url("replay"))
         yield server.url("replay")
     if keep:
         say.aside(f"Base gardée, dossier {folder} : à lancer par PostgreSQL, base « replay ».")
@@ -218,7 +218,7 @@ def _thrown_away(url: str, *, keep: bool) -> Iterator[str]:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     kept = False
     try:
-        schema.migrate(made.render_as_string(hide_password=False))
+        migration.migrate(made.render_as_string(hide_password=False))
         yield made.render_as_string(hide_password=False)
         kept = keep
     finally:
