@@ -10,7 +10,7 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup clean test kill check format lock bench replay pgbouncer sbom
+.PHONY: help setup clean test kill check format lock bench replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
@@ -57,6 +57,9 @@ pgbouncer: setup ## the core's tests through PgBouncer in transaction mode (need
 	@$(BIN)/python -m pytest -q -m long tests/pgbouncer $(ARGS)
 
 ##@ Release
+version: setup ## the version of this tree, from git
+	@$(BIN)/hatchling version 2>/dev/null
+
 sbom: setup ## what runs in production, with licences: dist/coupe-file.cdx.json (CycloneDX)
 	@mkdir -p dist
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder/runs" && $(PYTHON) -m venv "$$folder/tool" \
