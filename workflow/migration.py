@@ -22,8 +22,11 @@ from workflow import schema
 
 ONE_AT_A_TIME = 4077
 """The advisory lock under which a step is made; another migration waits for it as long as it takes."""
-LOCK_TIMEOUT = "2s"
-"""How long a step asks for a table before it gives way: whoever came after it waits no longer than that."""
+LOCK_TIMEOUT = "500ms"
+"""How long a step asks for a table before it gives way: whoever came after it waits no longer than that.
+
+Less than PostgreSQL's deadlock_timeout (1 s): of a step and a writer that hold what the other wants, the step gives way.
+"""
 STATEMENT_TIMEOUT = "300s"
 ATTEMPTS = 40
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0

@@ -39,7 +39,7 @@ def live(world) -> None:
 
 def main() -> None:
     """Write the file."""
-    with tempfile.TemporaryDirectory(prefix="cf-", dir="/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="cf-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)
         with Postgres(Path(folder), durable=False) as server:
             server.create_database("kept")

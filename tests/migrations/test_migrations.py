@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from states.errors import Refused
 from tests.workflow.conftest import World, peopled
@@ -268,9 +268,7 @@ def narrowed(before, after):
         if now.replace(" default", "") not in (
             was.replace(" default", ""),
             was.replace(" default", "").replace(" not null", ""),
-        ):
-            found.append(f"column {name}")
-        elif "default" in was and "not null" in now and "default" not in now:
+        ) or ("default" in was and "not null" in now and "default" not in now):
             found.append(f"column {name}")
     found += [
         f"column {name}"
