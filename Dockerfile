@@ -22,7 +22,7 @@ COPY workflow workflow
 # What builds the wheel comes in the versions, and with the hashes, of requirements-dev.lock (--build-constraint: pip 25.3
 # or later), and does not stay. There is no git here: the version is given. pip itself is not needed to run.
 ARG VERSION=0.0.0
-RUN SETUPTOOLS_SCM_PRETEND_VERSION_FOR_COUPE_FILE="${VERSION}" \
+RUN SETUPTOOLS_SCM_PRETEND_VERSION="${VERSION}" \
     python -m pip wheel --no-deps --build-constraint requirements-dev.lock --wheel-dir /build/wheel . \
  && /opt/coupe-file/bin/pip install --no-deps /build/wheel/*.whl \
  && /opt/coupe-file/bin/pip uninstall --yes pip \

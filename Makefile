@@ -55,6 +55,7 @@ bench: setup ## the benchmark: transitions per second, beside raw SQL
 
 pgbouncer: setup ## the core's tests through PgBouncer in transaction mode (needs the program pgbouncer)
 	@$(BIN)/python -m pytest -q -m long tests/pgbouncer $(ARGS)
+	@$(BIN)/python -m pytest -q tests/workflow --pgbouncer pooled $(ARGS)
 
 ##@ Release
 version: setup ## the version of this tree, from git

@@ -156,6 +156,29 @@ def test_a_step_whose_table_is_held_gives_way_so_that_nobody_waits_behind_it(wor
     assert world.sound()
 
 
+def test_of_a_step_and_a_writer_that_hold_what_the_other_wants_the_step_gives_way(world, tmp_path):
+    told, results = [], []
+    tree = written(tmp_path, (ADDS, ""))  # dossiers first, then events
+    with connected(world.url) as writer:
+        writer.execute("begin")
+        writer.execute("lock table events in row exclusive mode")
+        asked = threading.Thread(
+            target=lambda: results.append(
+                migration.migrate(world.url, steps=tree, tell=lambda *step: told.append(step), attempts=1000)
+            )
+        )
+        asked.start()
+        while not told:
+            asked.join(0.05)
+        holds = "select exists (select from pg_locks where relation = 'dossiers'::regclass and mode = 'AccessExclusiveLock' and granted)"
+        while not world.value(holds):
+            asked.join(0.01)
+        writer.execute("lock table dossiers in row exclusive mode")  # which the step holds, while it asks for events
+        writer.execute("commit")
+    asked.join()
+    assert results == [["9001"]]
+
+
 def test_a_step_that_never_gets_its_table_is_given_up_and_says_who_holds_it(world, tmp_path, monkeypatch):
     monkeypatch.setattr(migration, "LOCK_TIMEOUT", "50ms")
     with connected(world.url, application_name="un rapport") as reader:

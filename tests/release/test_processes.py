@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
+import tomllib
 import uuid
+from contextlib import contextmanager
 from email import message_from_bytes
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from aiosmtpd.controller import Controller
 from local import binaries
 from local.valkey import Valkey
 from tests.release.conftest import BIN, ROOT
+from workflow import migration
 
 LACQ = ["--topic", "raccordement", "--commune", "64300", "--title", "Raccordement 60 MW", "--as", "directrice-lacq"]
 GRACE = 75  # worker.stop_grace_period, which test_compose.py compares with what a task may last
@@ -66,6 +70,14 @@ class Stack:
             "COUPE_FILE_TICK_SECONDS": "0.5",
         }
         self.processes = {}
+
+    @contextmanager
+    def released(self, tree):
+        """What is started in this block is another release."""
+        before = self.outside["PYTHONPATH"]
+        self.outside["PYTHONPATH"] = str(tree)
+        yield
+        self.outside["PYTHONPATH"] = before
 
     def environment(self, service):
         given = {**self.composed[service]["environment"], **self.outside}
@@ -226,6 +238,45 @@ def test_a_worker_told_to_stop_ends_the_letter_in_hand_within_its_grace_and_lose
     assert soon(lambda: not stack.sql("select 1 from notices where state = 'queued' and not_before < now()"))
     assert soon(lambda: not stack.sql("select 1 from pending"))
     assert len(post.letters) == len(set(post.letters)), "no letter left twice"
+    assert "0 écart" in stack.run("verify")
+
+
+@pytest.fixture
+def newer(tmp_path):
+    """Give the tree of a next release: this one, and a step that adds."""
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    for room in built["targets"]["wheel"]["packages"]:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "migrations" / "versions" / "9001_planted.py").write_text(
+        '"""Planted."""\n\nfrom alembic import op\n\nrevision = "9001"\n'
+        f'down_revision = "{migration.known()[-1].revision}"\n\n\n'
+        'def upgrade():\n    op.execute("alter table dossiers add column planted text; alter table notices add column planted text")\n'
+    )
+    return tmp_path
+
+
+def test_old_and_new_workers_work_side_by_side_while_the_tables_move_and_the_old_may_come_back(stack, newer):
+    def deposit(count):
+        for number in range(count):
+            stack.run("submit", *LACQ, "--blockage", f"Toujours rien ({number}).", "--json")
+
+    deposit(2)
+    assert soon(lambda: stack.healthy("worker")), stack.said
+    with stack.released(newer):
+        assert stack.start("migrate", "new").wait(PATIENCE) == 0
+        stack.start("worker", "new")
+        assert stack.healthy("worker", "new"), stack.said
+        deposit(2)
+    assert stack.sql("select max(version_num) from alembic_version") == [("9001",)]
+    assert stack.healthy("worker"), "the old worker goes on"
+    deposit(2)
+    assert soon(lambda: not stack.sql("select 1 from pending"))
+    assert "0 écart" in stack.run("verify")
+    stack.kill("worker", "new")
+    assert stack.start("migrate", "back").wait(PATIENCE) == 0, "the old release may be put back"
+    assert "en avance" in stack.run("migrate")
+    deposit(1)
+    assert soon(lambda: not stack.sql("select 1 from pending"))
     assert "0 écart" in stack.run("verify")
 
 
