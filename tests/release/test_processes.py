@@ -260,16 +260,16 @@ def test_old_and_new_workers_work_side_by_side_while_the_tables_move_and_the_old
         for number in range(count):
             stack.run("submit", *LACQ, "--blockage", f"Toujours rien ({number}).", "--json")
 
-    deposit(2)
+    deposit(1)
     assert soon(lambda: stack.healthy("worker")), stack.said
     with stack.released(newer):
         assert stack.start("migrate", "new").wait(PATIENCE) == 0
         stack.start("worker", "new")
         assert stack.healthy("worker", "new"), stack.said
-        deposit(2)
+        deposit(1)
     assert stack.sql("select max(version_num) from alembic_version") == [("9001",)]
     assert stack.healthy("worker"), "the old worker goes on"
-    deposit(2)
+    deposit(1)
     assert soon(lambda: not stack.sql("select 1 from pending"))
     assert "0 écart" in stack.run("verify")
     stack.kill("worker", "new")
