@@ -68,10 +68,13 @@ sbom: setup ## what runs in production, with licences: dist/coupe-file.cdx.json 
 	  && "$$folder/runs/bin/python" $$pip --require-hashes -r requirements.lock \
 	  && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w "$$folder" . \
 	  && "$$folder/runs/bin/python" $$pip --no-deps "$$folder"/*.whl \
-	  && "$$folder/runs/bin/python" -m pip uninstall --quiet --yes pip \
+	  && "$$folder/runs/bin/python" -m pip uninstall --quiet --yes setuptools pip \
 	  && "$$folder/tool/bin/python" $$pip "cyclonedx-bom>=7.5,<8" \
 	  && "$$folder/tool/bin/cyclonedx-py" environment --pyproject pyproject.toml --output-reproducible --validate \
-	    --output-file dist/coupe-file.cdx.json "$$folder/runs/bin/python"
+	    --output-file dist/coupe-file.cdx.json "$$folder/runs/bin/python" \
+	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1]); found = json.loads(file.read_text()); \
+	    found["metadata"]["component"]["version"] = sys.argv[2]; file.write_text(json.dumps(found, indent=1) + "\n")' \
+	    dist/coupe-file.cdx.json "$$($(BIN)/hatchling version 2>/dev/null)"
 
 ##@ Work
 format: setup ## format the code and apply the safe fixes
