@@ -10,25 +10,26 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test kill check format lock bench replay
+.PHONY: help setup demo clean test kill check format lock bench replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv (again only when the lock or pyproject.toml changes)
 
 # The lock first, with its hashes; then the project itself, which has none and needs nothing more.
-$(STAMP): requirements.lock pyproject.toml
+# requirements.lock is what runs in production; requirements-dev.lock is the same, the embedded servers and the tools.
+$(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("coupe-file needs Python 3.11 or later; " \
 	  + sys.executable + " is " + sys.version.split()[0] + ". Try: make setup PYTHON=/path/to/python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu, the package python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing into $(VENV)"
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --require-hashes -r requirements-dev.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -55,16 +56,41 @@ kill: setup ## the long test: real workers and a real broker, killed while they 
 bench: setup ## the benchmark: transitions per second, beside raw SQL
 	@$(BIN)/python -m bench $(ARGS)
 
+pgbouncer: setup ## the core's tests through PgBouncer in transaction mode (needs the program pgbouncer)
+	@$(BIN)/python -m pytest -q -m long tests/pgbouncer $(ARGS)
+	@$(BIN)/python -m pytest -q tests/workflow --pgbouncer pooled $(ARGS)
+
+##@ Release
+version: setup ## the version of this tree, from git
+	@$(BIN)/hatchling version 2>/dev/null
+
+sbom: setup ## what runs in production, with licences: dist/coupe-file.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder/runs" && $(PYTHON) -m venv "$$folder/tool" \
+	  && pip="-m pip install --quiet --disable-pip-version-check" && export PIP_ROOT_USER_ACTION=ignore \
+	  && "$$folder/runs/bin/python" $$pip --require-hashes -r requirements.lock \
+	  && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w "$$folder" . \
+	  && "$$folder/runs/bin/python" $$pip --no-deps "$$folder"/*.whl \
+	  && "$$folder/runs/bin/python" -m pip uninstall --quiet --yes setuptools pip \
+	  && "$$folder/tool/bin/python" $$pip "cyclonedx-bom>=7.5,<8" \
+	  && "$$folder/tool/bin/cyclonedx-py" environment --pyproject pyproject.toml --output-reproducible --validate \
+	    --output-file dist/coupe-file.cdx.json "$$folder/runs/bin/python" \
+	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1]); found = json.loads(file.read_text()); \
+	    found["metadata"]["component"]["version"] = sys.argv[2]; file.write_text(json.dumps(found, indent=1) + "\n")' \
+	    dist/coupe-file.cdx.json "$$($(BIN)/hatchling version 2>/dev/null)"
+
 ##@ Work
 format: setup ## format the code and apply the safe fixes
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-lock: ## resolve pyproject.toml again into requirements.lock
+lock: ## resolve pyproject.toml again into the two locks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" \
 	  && PIP_ROOT_USER_ACTION=ignore "$$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv \
-	  && "$$folder/bin/uv" pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-	    --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	  && compile="$$folder/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --python-version 3.11 pyproject.toml" \
+	  && $$compile -o requirements.lock \
+	  && $$compile --extra local --extra dev --constraint requirements.lock -o requirements-dev.lock
 
 replay: setup ## read a log of events and say what it does (LOG=path, ARGS="--shape incidents")
 	@test -n "$(LOG)" || { echo "which log? make replay LOG=path" >&2; exit 2; }

@@ -15,7 +15,7 @@ from bench.baseline import Raw, statements
 from config import yamltext
 from local.postgres import Postgres
 from states.dossier import Actor
-from workflow import access, business_time, definitions, dossiers, schema
+from workflow import access, business_time, definitions, dossiers, schema, upgrade
 from workflow.dossiers import Submission
 from workflow.models import Commune, Competence, Membership, Person, Unit
 
@@ -34,7 +34,7 @@ class Database:
         server.create_database(name)
         self.url = server.url(name)
         self.rows = rows
-        schema.migrate(self.url)
+        upgrade.migrate(self.url)
         self.engine: Engine = schema.engine(self.url)
         self.sessions: sessionmaker[Session] = schema.sessions(self.engine)
         self.operator = psycopg.connect(self.plain, autocommit=True, options="-c timezone=UTC")

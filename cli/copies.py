@@ -30,7 +30,7 @@ from config.log_lines import redacted
 from local import binaries
 from local.folder import LocalError
 from states.errors import BadInput, Refused
-from workflow import definitions, installation, operations, schema, sweep, verify
+from workflow import definitions, installation, operations, schema, sweep, upgrade, verify
 
 MANY_DUE = 1_000_000
 MINUTE = 60
@@ -106,7 +106,7 @@ def restore(
                 command = [_program("pg_restore", major), *keep, "--no-password"]
                 _run(command, target, after=[str(file)], line=lambda line: step() if _STEP.match(line) else None)
             if version != found.wanted:
-                schema.migrate(target)
+                upgrade.migrate(target)
             if not trial:
                 with database.bound(target) as made, schema.sessions(made).begin() as session:
                     installation.hold(session, f"base restaurée de « {file.name} »")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,7 +20,7 @@ from local.folder import LocalError, home
 from local.postgres import Postgres
 from local.supervisor import announced
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import schema
+from workflow import schema, upgrade
 
 NAME, DEMO = "coupe_file", "coupe_file_demo"
 LOCK_PATIENCE = "4s"
@@ -258,12 +258,14 @@ def _behind(url: str) -> bool:
     return row is None or row[0] is None or str(row[0]) < schema.wanted()
 
 
-def prepare(url: str) -> list[str]:
+def prepare(
+    url: str, *, pooled: bool = False, tell: Callable[[upgrade.Step, int], None] = lambda _step, _attempt: None
+) -> list[str]:
     """Bring the tables up to date and keep the shipped definitions that the database has no version of; returns their names."""
     from cli.shipped import keep_missing
 
-    schema.migrate(url)
-    with bound(url) as made, schema.sessions(made).begin() as session:
+    upgrade.migrate(url, tell=tell)
+    with bound(url, pooled=pooled) as made, schema.sessions(made).begin() as session:
         return keep_missing(session)
 
 

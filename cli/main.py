@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -69,8 +70,26 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        say.line(f"coupe-file {metadata.version('coupe-file')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            help="Dire la version du programme.",
+            is_eager=True,
+            callback=_version,
+            show_default=False,
+        ),
+    ] = False,
+) -> None:
     """Say what the program is, in its help."""
 
 
@@ -103,6 +122,49 @@ def doctor(json: Json = False) -> None:
     examine((checkup.broker, checkup.relay), json=json)
 
 
+def health(
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="NOM",
+            help="Ne demander qu'à ce worker, qui doit répondre lui-même : son nom Celery, où %h est cette machine.",
+            show_default=False,
+        ),
+    ] = None,
+    beat: Annotated[
+        bool,
+        typer.Option("--beat", metavar="", help="Ne regarder que l'horloge de cette machine.", show_default=False),
+    ] = False,
+    within: Annotated[
+        float,
+        typer.Option(
+            "--within", min=0.1, max=600, metavar="SECONDES", help="Attente de la réponse du worker, de 0.1 à 600."
+        ),
+    ] = 65,
+    json: Json = False,
+) -> None:
+    """Dit si tout va bien ; le code de sortie est 1 quand quelque chose demande un regard."""
+    if worker is None and not beat:
+        operate.health(json=json)
+        return
+    database.settings()
+    from tasks import life
+
+    said: dict[str, Any] = {"ok": True}
+    if worker is not None:
+        said |= {"worker": worker, "answered_in": life.asked(worker, patience=within)}
+    if beat:
+        said |= {"sent_ago": life.ticked()}
+    if json:
+        say.document(said)
+        return
+    if worker is not None:
+        say.line(f"Le worker {worker} a répondu en {said['answered_in']:.1f} s.", style="green")
+    if beat:
+        say.line(f"L'horloge a envoyé un battement il y a {said['sent_ago']:.0f} s.", style="green")
+
+
 def _register(panel: str, name: str, command: Any) -> None:
     app.command(name, cls=Command, rich_help_panel=panel)(command)
 
@@ -119,7 +181,7 @@ for _name, _command in (
     ("react", operate.react),
     ("deliver", deliver),
     ("verify", operate.prove),
-    ("health", operate.health),
+    ("health", health),
     ("doctor", doctor),
     ("metrics", operate.metrics),
     ("backup", copies.backup),

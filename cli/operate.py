@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from cli import database, say
 from cli.options import By, Json, operator
 from config.log_lines import redacted
-from workflow import business_time, operations, outbox, reactions, reconcile, sweep, verify
+from workflow import business_time, operations, outbox, reactions, reconcile, sweep, upgrade, verify
 from workflow.models import DossierRow
 
 DRY_LIMIT = 1000
@@ -26,19 +26,70 @@ PROOFS = {
 }
 
 
-def migrate(json: Json = False) -> None:
-    """Met les tables à jour de ce programme ; sans effet quand elles le sont."""
+def migrate(
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", "--essai", metavar="", help="Dire ce qui serait fait, sans rien faire.", show_default=False
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Met les tables à jour de ce programme ; sans effet quand elles le sont.
+
+    Personne n'attend : une étape qui trouve une table occupée se retire et recommence.
+    """
+    if dry:
+        _rehearse(json=json)
+        return
     with database.sessions(current=False) as make:
         url = make.kw["bind"].url.render_as_string(hide_password=False)
-    kept = database.prepare(url) if database.settings().database_url else []
+    chosen = database.settings()
+    kept = database.prepare(url, pooled=chosen.pooled, tell=_step) if chosen.database_url else []
     with database.sessions() as make, make() as session:
-        version = session.execute(text("select max(version_num) from alembic_version")).scalar()
+        version = upgrade.standing(session.connection())
+    last = upgrade.known()[-1].revision
     if json:
-        say.document({"version": version, "definitions": kept})
+        say.document({"version": version, "program": last, "definitions": kept})
         return
-    say.line(f"Les tables sont à jour (version {version}).", style="green")
+    if version is not None and version > last:
+        say.line(
+            f"Les tables (version {version}) sont en avance sur ce programme (version {last}), qui peut s'en servir : rien à faire."
+        )
+    else:
+        say.line(f"Les tables sont à jour (version {version}).", style="green")
     if kept:
         say.line(f"Définitions livrées, gardées comme projets : {', '.join(kept)}.")
+
+
+def _step(step: upgrade.Step, attempt: int) -> None:
+    words = f"essai {attempt}, ses tables sont occupées" if attempt else "faite"
+    say.aside(f"Étape {step.revision} ({step.file}) : {words}.")
+
+
+def _rehearse(*, json: bool) -> None:
+    """Say which steps would be made, and their statements."""
+    with database.sessions(current=False) as make, make() as session:
+        found = upgrade.standing(session.connection())
+        todo = upgrade.pending(session.connection())
+    written = upgrade.sql(found, todo)
+    if json:
+        steps = [{**dataclasses.asdict(step), "sql": written[step.revision]} for step in todo]
+        say.document({"version": found, "steps": steps})
+        return
+    if not todo:
+        say.line(f"Rien à faire : les tables sont à jour (version {found}).", style="green")
+        return
+    for step in todo:
+        kind = (
+            "ajoute, les programmes d'avant continuent"
+            if step.contract is None
+            else f"retire, il faut un programme qui connaît l'étape {step.contract}"
+        )
+        say.raw(f"-- Étape {step.revision} ({step.file}) : {kind}\n\n{written[step.revision]}\n")
+    say.raw(
+        f"-- {say.count(len(todo), 'étape serait faite', 'étapes seraient faites')}, chacune dans une transaction. Rien n'a été changé.\n"
+    )
 
 
 def run_sweep(

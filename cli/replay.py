@@ -28,7 +28,7 @@ from local.postgres import Postgres
 from states import fields
 from states.errors import BadInput, DefinitionError
 from workflow import replay as room
-from workflow import schema, shape, verify
+from workflow import schema, shape, upgrade, verify
 
 FIRST_TOLD = 100
 ALL = "toutes"
@@ -323,7 +323,7 @@ def _somewhere(given: str | None, *, keep: bool) -> Iterator[str]:
     """A database that no live worker sees: the empty one given, else one made for this replay and dropped after it."""
     if given is not None:
         url = database.checked(given)
-        schema.migrate(url)
+        upgrade.migrate(url)
         yield url
         return
     configured = database.settings().database_url
@@ -333,7 +333,7 @@ def _somewhere(given: str | None, *, keep: bool) -> Iterator[str]:
         return
     with _folder(keep=keep) as folder, Postgres(folder, durable=keep) as server:
         server.create_database("replay")
-        schema.migrate(server.url("replay"))
+        upgrade.migrate(server.url("replay"))
         yield server.url("replay")
     if keep:
         say.aside(f"Base gardée, dossier {folder} : à lancer par PostgreSQL, base « replay ».")
@@ -363,7 +363,7 @@ def _thrown_away(url: str, *, keep: bool) -> Iterator[str]:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     kept = False
     try:
-        schema.migrate(made.render_as_string(hide_password=False))
+        upgrade.migrate(made.render_as_string(hide_password=False))
         yield made.render_as_string(hide_password=False)
         kept = keep
     finally:

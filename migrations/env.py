@@ -1,4 +1,4 @@
-"""Alembic's entry: one connection, given by `workflow.schema`, with timeouts of its own."""
+"""Alembic's entry: a connection in a transaction, given by `workflow.migration`; without one, a step is only written out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from alembic import context
 
 from workflow.models import Base
 
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+if context.is_offline_mode():
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+else:
+    context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
 with context.begin_transaction():
     context.run_migrations()

@@ -18,12 +18,15 @@ from tasks import broker
 # A worker that lost its link is given this long before its messages are handed to another; no task runs as long.
 VISIBILITY_SECONDS = 120
 TASK_SECONDS = 60
+# SIGTERM waits for the task in hand, which TASK_SECONDS bound. A harder stop (SIGQUIT) would cut it at once: it waits this
+# long first, more than a task gives itself, so that a transaction ends and a letter is marked rather than sent again.
+SOFT_SECONDS = 30
 
 
 def make_app(settings: Settings) -> Celery:
     """The application for these settings; importing it connects to nothing."""
     broker.install()
-    made = Celery("coupe-file", include=["tasks.clockwork"])
+    made = Celery("coupe-file", include=["tasks.clockwork", "tasks.life"])
     made.conf.update(
         broker_url=settings.redis_url,
         broker_connection_retry_on_startup=True,
@@ -39,12 +42,14 @@ def make_app(settings: Settings) -> Celery:
         task_publish_retry=True,
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2},
         worker_prefetch_multiplier=1,
+        worker_direct=True,  # each worker has a queue of its own besides: `tasks.life` asks it there whether it works
+        worker_soft_shutdown_timeout=SOFT_SECONDS,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         timezone="UTC",
-        beat_scheduler="celery.beat:Scheduler",  # keeps nothing on disk: any number of beats is safe
+        beat_scheduler="tasks.life:Beat",  # keeps no schedule on disk: any number of beats is safe
         beat_max_loop_interval=settings.tick_seconds,
         beat_schedule={
             "tick": {

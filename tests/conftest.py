@@ -3,15 +3,19 @@
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import Engine
 
 from local.postgres import Postgres
 from local.valkey import Valkey
+from tests.pgbouncer.pooler import PgBouncer
+from workflow import schema
 
 TEMPLATE = "template"
 
@@ -32,6 +36,32 @@ def postgres(server_folder: Path) -> Iterator[Postgres]:
         yield server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the core's tests go through PgBouncer in transaction mode: as pooled, or as if nothing stood in between."""
+    parser.addoption("--pgbouncer", choices=("pooled", "unaware"), help="the program's engines go through PgBouncer")
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """Give a PgBouncer in front of this worker's PostgreSQL."""
+    with PgBouncer(postgres) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
+def connect(request: pytest.FixtureRequest) -> Callable[..., Engine]:
+    """Give what makes the program's engines: straight to PostgreSQL, unless the run was asked to go through PgBouncer."""
+    chosen = request.config.getoption("--pgbouncer")
+    if chosen is None:
+        return schema.engine
+    pooler: PgBouncer = request.getfixturevalue("pgbouncer")
+
+    def through(url: str, **options: Any) -> Engine:
+        return schema.engine(pooler.through(url), pooled=chosen == "pooled", **options)
+
+    return through
+
+
 @pytest.fixture(scope="session")
 def valkey(server_folder: Path) -> Iterator[Valkey]:
     """Give this worker's Valkey."""
@@ -42,7 +72,7 @@ def valkey(server_folder: Path) -> Iterator[Valkey]:
 @pytest.fixture(scope="session")
 def template_database(postgres: Postgres) -> str:
     """Give the name of a migrated database to copy from; connect to copies only."""
-    from workflow.schema import migrate
+    from workflow.migration import migrate
 
     execute(postgres, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     migrate(postgres.url(TEMPLATE))

@@ -1,4 +1,4 @@
-"""The engine of the database and its migrations."""
+"""The engine of the database: its timeouts, its sessions."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ TIMEOUTS = {"lock_timeout": "10s", "statement_timeout": "60s", "idle_in_transact
 
 
 def engine(url: str, *, pooled: bool = False, timeouts: dict[str, str] | None = None, **options: Any) -> Engine:
-    """An engine on PostgreSQL, in UTC. With `pooled` (PgBouncer in transaction mode) nothing is set for a session.
+    """An engine on PostgreSQL, in UTC, with timeouts.
 
+    With `pooled` (PgBouncer in transaction mode) nothing is set or prepared for a session, which others share: each
+    transaction sets the same for itself, at the price of a round trip.
     `postgresql://` and `postgresql+psycopg://` mean the same here.
     """
     arguments: dict[str, Any] = {"application_name": "coupe-file"}
+    settings = {"timezone": "UTC", **TIMEOUTS, **(timeouts or {})}
     if pooled:
         arguments["prepare_threshold"] = None
     else:
-        settings = {"timezone": "UTC", **TIMEOUTS, **(timeouts or {})}
         arguments["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
         arguments["prepare_threshold"] = 2
     made = create_engine(
@@ -42,6 +44,9 @@ def engine(url: str, *, pooled: bool = False, timeouts: dict[str, str] | None = 
     )
     event.listen(made, "connect", _refuse_old)
     event.listen(made, "checkout", _refuse_dead)
+    if pooled:
+        local = "; ".join(f"set local {name} = '{value}'" for name, value in settings.items())
+        event.listen(made, "begin", lambda connection: _driver(connection).execute(local))
     return made
 
 
@@ -59,6 +64,10 @@ def refuse_old(version: int) -> None:
             field="COUPE_FILE_DATABASE_URL",
             accepted=f"PostgreSQL {OLDEST} ou plus récent",
         )
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
@@ -112,28 +121,3 @@ def standing(session: Session | Connection) -> Standing:
     there = session.execute(text("select to_regclass('alembic_version') is not null")).scalar()
     found = session.execute(text("select max(version_num) from alembic_version")).scalar() if there else None
     return Standing(found, wanted())
-
-
-def migrate(url: str) -> None:
-    """Bring the database up to this program's tables. Safe to run twice, and from two places at once.
-
-    Raises Refused when a newer program has been there.
-    """
-    from alembic import command  # noqa: PLC0415  (only a migration needs it, and it is slow to load)
-    from alembic.config import Config  # noqa: PLC0415
-
-    bound = engine(
-        url, timeouts={"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-    )
-    try:
-        with bound.connect() as connection:
-            connection.execute(text("select pg_advisory_lock(4077)"))  # a migration is a session of its own
-            standing(connection).refuse_ahead()
-            connection.commit()
-            settings = Config()
-            settings.set_main_option("script_location", str(MIGRATIONS))
-            settings.attributes["connection"] = connection
-            command.upgrade(settings, "head")
-            connection.commit()
-    finally:
-        bound.dispose()

@@ -77,10 +77,9 @@ def due(session: Session, *, limit: int = BATCH) -> list[tuple[int, str, datetim
 
 RECHECK = "d.wake_at <= (select business_now()) and not d.stuck"
 _CLAIM = f"""
-select {COLUMNS} from dossiers d where d.id = any(array(
-    select id from dossiers d where {RECHECK} and d.wake_at >= %(low)s and d.definition_id = any(%(known)s)
-    and d.id not in (select unnest(b.ids) from sweep_batches b)
-    order by d.wake_at limit %(limit)s {LOCK} skip locked))
+select d.id, d.wake_at from dossiers d where {RECHECK} and d.wake_at >= :low and d.definition_id = any(:known)
+and d.id not in (select unnest(b.ids) from sweep_batches b)
+order by d.wake_at limit :limit {LOCK} skip locked
 """  # noqa: S608  (constants)
 _LOCK_IDS = f"""
 select {COLUMNS} from dossiers d where d.id = any(%(ids)s) and d.definition_id = any(%(known)s) and {RECHECK}
@@ -93,27 +92,25 @@ _low: WeakKeyDictionary[Engine, tuple[datetime, float]] = WeakKeyDictionary()
 
 
 def _claim(make: sessionmaker[Session], limit: int) -> Swept:
-    """Claim what is due and handle it. The mark is committed apart, before anything is decided: it outlives a kill."""
+    """Claim what is due, then handle it. The mark is committed first, before anything is decided: it outlives a kill.
+
+    One transaction after the other, never one within the other: behind a pooler, sweepers that each hold a connection
+    and ask for a second would wait for each other.
+    """
     with make() as session:
+        session.execute(text("set local synchronous_commit = off"))  # a mark lost with the server marked nothing done
         params = {"low": _low_water(session), "limit": limit, "known": definitions.known(session)}
-        rows, now, revision = _locked_rows(session, _CLAIM, params)
+        rows = session.execute(text(_CLAIM), params).all()
+        bound = session.get_bind().engine
         if not rows:
-            _low.pop(session.get_bind().engine, None)
+            _low.pop(bound, None)
             return Swept()
-        ids = [row.id for row in rows]
-        mark = _mark(make, ids)
-        full = len(rows) == limit
-        if full:
-            _low[session.get_bind().engine] = (max(row.dossier.wake_at or _EPOCH for row in rows), monotonic())
-        try:
-            swept = _handle(session, rows, now, revision)
-            _note(session, rows, now, swept)
-            session.execute(text(_UNMARK), {"id": mark})
-            session.commit()
-        except REFUSALS as error:
-            session.rollback()
-            swept = _halve(make, ids, mark, error)
-    return swept + Swept(more=full)
+        ids = sorted(row.id for row in rows)
+        mark = session.execute(text(_MARK), {"ids": ids}).scalar_one()
+        session.commit()
+    if len(rows) == limit:
+        _low[bound] = (rows[-1].wake_at, monotonic())
+    return _handle_ids(make, ids, mark) + Swept(more=len(rows) == limit)
 
 
 def _low_water(session: Session) -> datetime:
@@ -131,14 +128,6 @@ def _locked_rows(session: Session, statement: str, params: dict[str, Any]) -> tu
         now, revision = clock.fetchone() or (_EPOCH, 0)
     found.sort(key=lambda row: row.id)
     return found, now, revision
-
-
-def _mark(make: sessionmaker[Session], ids: Sequence[int]) -> int:
-    with make() as session:
-        session.execute(text("set local synchronous_commit = off"))  # a mark lost with the server marked nothing done
-        mark: int = session.execute(text(_MARK), {"ids": list(ids)}).scalar_one()
-        session.commit()
-        return mark
 
 
 def _handle(session: Session, rows: Sequence[Locked], now: datetime, revision: int) -> Swept:

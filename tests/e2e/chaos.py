@@ -35,7 +35,7 @@ from states.definition import parse
 from states.dossier import Actor
 from states.errors import CoupeFileError
 from tests.e2e import sabotage
-from workflow import business_time, definitions, dossiers, reactions, reconcile, schema, verify
+from workflow import business_time, definitions, dossiers, reactions, reconcile, schema, upgrade, verify
 from workflow.dossiers import Submission
 from workflow.models import Commune, Competence, Membership, Person, Unit
 
@@ -83,7 +83,7 @@ class Stack:
         self.valkey.start()
         self.postgres.create_database("chaos")
         self.url = self.postgres.url("chaos")
-        schema.migrate(self.url)
+        upgrade.migrate(self.url)
         self.smtp.start()
         port = self.smtp.port
         self.environment = {

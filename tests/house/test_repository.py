@@ -72,24 +72,29 @@ def test_no_file_holds_a_private_key_or_a_token():
 # --- the lock -------------------------------------------------------------------------------------------------------
 
 
-def locked():
-    """The requirements of requirements.lock, one string each, continuation lines joined."""
-    joined = text(ROOT / "requirements.lock").replace("\\\n", " ")
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+def locked(name):
+    """The requirements of a lock, one string each, continuation lines joined."""
+    joined = text(ROOT / name).replace("\\\n", " ")
     return [line.strip() for line in joined.splitlines() if line.strip()]
 
 
-def test_every_requirement_of_the_lock_is_pinned_and_hashed_and_comes_from_no_address():
-    assert locked()
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_requirement_of_a_lock_is_pinned_and_hashed_and_comes_from_no_address(name):
+    assert locked(name)
     pinned = re.compile(r"[a-z0-9.-]+==[\w.]+(?: ; [^#]+?)?(?: +--hash=sha256:[0-9a-f]{64})+")
-    assert [line.split()[0] for line in locked() if not pinned.fullmatch(line)] == []
-    assert found(r"://|@|^\s*-(?!-hash)", [ROOT / "requirements.lock"]) == []
+    assert [line.split()[0] for line in locked(name) if not pinned.fullmatch(line)] == []
+    assert found(r"://|@|^\s*-(?!-hash)", [ROOT / name]) == []
 
 
-def test_the_lock_holds_every_dependency_of_the_project():
+def test_the_locks_hold_every_dependency_of_the_project():
     project = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]
-    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.match(r"[\w.-]+", line).group().lower() for line in asked}
-    assert names - {line.split("==")[0] for line in locked()} == set()
+    extras = project["optional-dependencies"]
+    for lock, asked in zip(LOCKS, ([], extras["local"] + extras["dev"]), strict=True):
+        names = {re.match(r"[\w.-]+", line).group().lower() for line in project["dependencies"] + asked}
+        assert names - {line.split("==")[0] for line in locked(lock)} == set()
 
 
 # --- make and the tests ---------------------------------------------------------------------------------------------

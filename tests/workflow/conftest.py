@@ -57,10 +57,15 @@ class World:
 
     start, form, reason, statement, minimal, coupe_file = START, FORM, REASON, STATEMENT, MINIMAL, COUPE_FILE
 
-    def __init__(self, url: str, engine: Engine) -> None:
+    def __init__(self, url: str, engine: Engine, connect: Callable[..., Engine] = schema.engine) -> None:
         self.url = url
         self.engine = engine
+        self.connect = connect
         self.make: sessionmaker[Session] = schema.sessions(engine)
+
+    def another(self, **options: Any) -> Engine:
+        """Another engine on the same database, by the same way."""
+        return self.connect(self.url, **options)
 
     # Time
 
@@ -186,9 +191,9 @@ def together_() -> Callable[..., list[Any]]:
     return together
 
 
-def peopled(url: str, engine: Engine) -> World:
+def peopled(url: str, engine: Engine, connect: Callable[..., Engine] = schema.engine) -> World:
     """A world at START, frozen: units u0 to u5 on the rungs, u6 a stranger, people in each, definition 1 loaded."""
-    made = World(url, engine)
+    made = World(url, engine, connect)
     with made.make.begin() as session:
         business_time.start_at(session, START)
         for i in range(RUNGS + 1):
@@ -211,10 +216,10 @@ def peopled(url: str, engine: Engine) -> World:
 
 
 @pytest.fixture
-def world(database: str) -> Iterator[World]:
+def world(database: str, connect: Callable[..., Engine]) -> Iterator[World]:
     """Give a world of the test's own."""
-    engine = schema.engine(database, pool_size=20)
-    yield peopled(database, engine)
+    engine = connect(database, pool_size=20)
+    yield peopled(database, engine, connect)
     engine.dispose()
 
 
@@ -235,11 +240,11 @@ def thousand_template(postgres: Postgres, template_database: str) -> str:
 
 
 @pytest.fixture
-def thousand(postgres: Postgres, thousand_template: str) -> Iterator[World]:
+def thousand(postgres: Postgres, thousand_template: str, connect: Callable[..., Engine]) -> Iterator[World]:
     """Give a world of the test's own in which a thousand dossiers, 1 to 1000, were submitted."""
     name = f"thousand_{uuid.uuid4().hex}"
     run(postgres, f"create database {name} template {thousand_template}")
-    engine = schema.engine(postgres.url(name), pool_size=20)
-    yield World(postgres.url(name), engine)
+    engine = connect(postgres.url(name), pool_size=20)
+    yield World(postgres.url(name), engine, connect)
     engine.dispose()
     run(postgres, f"drop database {name} with (force)")

@@ -357,7 +357,7 @@ def test_people_still_act_and_are_told_under_a_definition_whose_clock_is_suspend
 def test_rows_that_a_frozen_transaction_holds_are_skipped_and_swept_once_the_server_has_freed_them(world):
     keys = world.submit(20)
     world.jump(days=3)
-    frozen = schema.engine(world.url, timeouts={"idle_in_transaction_session_timeout": "1s"})
+    frozen = world.another(timeouts={"idle_in_transaction_session_timeout": "1s"})
     with frozen.connect() as connection:
         connection.execute(text("select id from dossiers where id <= 5 for update"))
         assert world.sweep() == Swept(done=15)
@@ -372,7 +372,7 @@ def test_rows_that_a_frozen_transaction_holds_are_skipped_and_swept_once_the_ser
 def test_a_sweeper_frozen_in_mid_batch_is_freed_its_batch_is_swept_and_nobody_is_set_aside(world, monkeypatch):
     keys = world.submit(10)
     world.jump(days=3)
-    frozen = schema.engine(world.url, timeouts={"idle_in_transaction_session_timeout": "1s"})
+    frozen = world.another(timeouts={"idle_in_transaction_session_timeout": "1s"})
     inside, wake, real = threading.Event(), threading.Event(), sweep.apply
     caught = []
 
@@ -409,7 +409,7 @@ def test_a_sweeper_frozen_in_mid_batch_is_freed_its_batch_is_swept_and_nobody_is
 def test_a_sweeper_that_wakes_before_anyone_took_its_batch_sets_nobody_aside(world, monkeypatch, rows):
     world.submit(rows)
     world.jump(days=3)
-    frozen = schema.engine(world.url, timeouts={"idle_in_transaction_session_timeout": "500ms"})
+    frozen = world.another(timeouts={"idle_in_transaction_session_timeout": "500ms"})
     real, slept = sweep.apply, []
 
     def freezing(session, changes, *, lane):
