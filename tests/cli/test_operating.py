@@ -229,3 +229,40 @@ def test_without_a_url_the_embedded_database_is_made_and_started_for_each_comman
         assert not (folder / "postgres" / "run" / ".s.PGSQL.5432").exists()
     finally:
         shutil.rmtree(folder)
+
+
+# --- a rehearsal, and one process at a time ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--essai"])
+def test_a_rehearsed_migration_shows_its_steps_and_their_sql_and_changes_nothing(program, empty, option):
+    said = program("migrate", option, COUPE_FILE_DATABASE_URL=empty)
+    assert said.code == 0
+    assert "-- Étape 0001 (0001_core.py)" in said.out
+    assert "create table dossiers" in said.out
+    assert "Rien n'a été changé" in said.out
+    assert "coupe-file migrate" in program("queue", COUPE_FILE_DATABASE_URL=empty).err, "there are still no tables"
+
+
+def test_a_rehearsal_on_tables_that_are_up_to_date_has_nothing_to_show(cli):
+    assert "Rien à faire" in cli("migrate", "--dry-run").out
+    assert cli("migrate", "--dry-run", "--json").json["steps"] == []
+
+
+def test_a_worker_cannot_be_asked_without_a_queue(cli):
+    said = cli("health", "--worker", "celery@%h", "--json")
+    assert (said.code, said.error["field"]) == (2, "COUPE_FILE_REDIS_URL")
+
+
+def test_a_queue_that_does_not_answer_is_said_so_without_its_address(program):
+    given = {"COUPE_FILE_REDIS_URL": "redis://:tres5ecret@127.0.0.1:1/0"}
+    said = program("health", "--worker", "celery@%h", **given)
+    assert said.code == 1
+    assert "file des tâches injoignable" in said.err
+    assert "tres5ecret" not in said.err + said.out
+
+
+def test_a_machine_on_which_no_beat_ever_sent_anything_is_told_so(program, tmp_path):
+    said = program("health", "--beat", COUPE_FILE_HOME=str(tmp_path))
+    assert said.code == 1
+    assert "aucune horloge n'a noté d'envoi" in said.err
