@@ -14,7 +14,7 @@ from celery.utils.nodenames import host_format, worker_direct
 from kombu.exceptions import OperationalError
 from sqlalchemy import text
 
-from config.settings import Settings
+from config.settings import read
 from states.errors import BadInput, Refused
 from tasks.app import TASK_SECONDS, app
 from tasks.clockwork import sessions
@@ -46,7 +46,7 @@ def asked(worker: str, *, patience: float = ANSWER_SECONDS) -> float:
     The way is that of all its work: broker, consumer, one of its hands, database. Raises Refused when no answer comes.
     """
     name, word, begun = host_format(worker), uuid.uuid4().hex, time.monotonic()
-    if Settings().redis_url is None:
+    if read().redis_url is None:
         raise BadInput(
             "settings", "la file des tâches manque", field="COUPE_FILE_REDIS_URL", accepted="redis://hôte:6379/0"
         )
@@ -71,7 +71,7 @@ class Beat(Scheduler):  # type: ignore[misc]
     def apply_async(self, *args: Any, **kwargs: Any) -> Any:
         """Send, and note it; what could not be sent raises, and is not noted."""
         sent = super().apply_async(*args, **kwargs)
-        note = Settings().home / "beat"
+        note = read().home / "beat"
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
         return sent
@@ -79,7 +79,7 @@ class Beat(Scheduler):  # type: ignore[misc]
 
 def ticked() -> float:
     """Seconds since the beat of this machine last sent a tick. Raises Refused when that is too long ago, or never was."""
-    chosen = Settings()
+    chosen = read()
     note = chosen.home / "beat"
     try:
         age = business_time.real_now().timestamp() - note.stat().st_mtime

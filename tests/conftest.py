@@ -72,7 +72,7 @@ def valkey(server_folder: Path) -> Iterator[Valkey]:
 @pytest.fixture(scope="session")
 def template_database(postgres: Postgres) -> str:
     """Give the name of a migrated database to copy from; connect to copies only."""
-    from workflow.migration import migrate
+    from workflow.upgrade import migrate
 
     execute(postgres, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     migrate(postgres.url(TEMPLATE))

@@ -8,13 +8,17 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+harmless = {
+    "unique index definitions.uq_definitions_published": "a published version was already refused a second time",
+    "trigger definitions.definitions_published": "gives a program of before the date that it does not know of",
+}
 
 # A program of before writes `published` without the date: the database gives it.
 PUBLISHED = """
 alter table definitions add column published_at timestamptz;
 comment on column definitions.published_at is 'real time; null: still a draft, whether suspended or not';
 update definitions set published_at = created_at where state = 'published';
-create unique index uq_definitions_published on definitions (name, version) where published_at is not null;
+create unique index if not exists uq_definitions_published on definitions (name, version) where published_at is not null;
 
 create or replace function definitions_are_immutable() returns trigger language plpgsql as $$
 begin

@@ -61,7 +61,7 @@ NOTICES = """
 alter table notices add column made_at timestamptz;
 alter table notices alter column made_at set default clock_timestamp();
 comment on column notices.made_at is 'real time; null: before this column was there';
-create index ix_notices_aside on notices (state, id) where state in ('dead', 'held', 'void');
+create index if not exists ix_notices_aside on notices (state, id) where state in ('dead', 'held', 'void');
 """
 
 
