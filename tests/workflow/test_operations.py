@@ -241,6 +241,15 @@ def test_what_is_measured_reads_no_large_table_from_end_to_end(thousand, stateme
     assert [line for line in read if any(large in line for large in ("dossiers", "events", "notices", "pending"))] == []
 
 
+def test_the_dossiers_of_a_large_table_are_not_counted_one_by_one(world):
+    world.submit(2)
+    with world.engine.connect() as connection:
+        analysed = f"explain (analyze, costs off, timing off) {measures._PHASES}"
+        plan = [line for (line,) in connection.execute(text(analysed), {"small": 0})]
+    (scan,) = [line for line in plan if "Scan on dossiers" in line]
+    assert "never executed" in scan
+
+
 def test_the_journal_of_operations_never_loses_what_was_done(submitted):
     from workflow import operations
 
