@@ -188,7 +188,8 @@ class Installation:
             variables["COUPE_FILE_TICK_SECONDS"] = str(DEMO_TICK)
             if "COUPE_FILE_MAIL" not in os.environ:
                 variables["COUPE_FILE_MAIL"] = f"file:{self._base / 'courriers'}"
-        celery = (sys.executable, "-m", "celery", "--app", "tasks.app")
+        as_root = ("-W", "ignore:You're running the worker with superuser")
+        celery = (sys.executable, *as_root, "-m", "celery", "--quiet", "--app", "tasks.app")
         quiet = ("--loglevel", "WARNING")
         alone = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat")
         found = [

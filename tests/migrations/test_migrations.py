@@ -356,7 +356,19 @@ def test_every_step_after_the_first_only_adds_or_says_that_it_contracts(empty, t
         ("alter table notices rename column why to reason;", ["column notices.why"]),
         (
             "drop table stuck;",
-            [f"column stuck.{one}" for one in ("attempts", "dossier_id", "error", "retry_at", "since", "skipped_at", "skipped_by", "skipped_why")],
+            [
+                f"column stuck.{one}"
+                for one in (
+                    "attempts",
+                    "dossier_id",
+                    "error",
+                    "retry_at",
+                    "since",
+                    "skipped_at",
+                    "skipped_by",
+                    "skipped_why",
+                )
+            ],
         ),
         ("alter table units alter column level type varchar(9);", ["column units.level"]),
         ("alter table units alter column telephone set not null;", ["column units.telephone"]),
