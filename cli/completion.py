@@ -9,7 +9,7 @@ import typer
 from typer import completion
 
 from cli import say, shipped, words
-from cli.door import COMPLETE, said
+from cli.door import COMPLETE, meaning
 from states.errors import Refused
 
 
@@ -56,7 +56,7 @@ Show = Annotated[
     typer.Option(
         "--show-completion",
         metavar="SHELL",
-        help="Écrire ce que --install-completion installerait, pour le placer vous-même.",
+        help="Écrire la complétion de bash, zsh ou fish, pour la placer vous-même.",
         is_eager=True,
         callback=_show,
         show_default=False,
@@ -69,7 +69,7 @@ Show = Annotated[
 def verbs() -> list[tuple[str, str]]:
     """The triggers of the shipped coupe-file that a person may ask, and their labels."""
     asked = [trigger for trigger in shipped.own().triggers if set(trigger.by) - {"system"}]
-    return [(trigger.name, said(trigger.label or trigger.name)) for trigger in asked]
+    return [(trigger.name, meaning(trigger.label or trigger.name)) for trigger in asked]
 
 
 def definitions() -> list[str]:
@@ -81,6 +81,6 @@ def choices(of: tuple[str, ...]) -> Any:
     """What offers the choices of a field, and what each means."""
 
     def offer() -> list[tuple[str, str]]:
-        return [(value, said(words.choice(value))) for value in of]
+        return [(value, meaning(words.choice(value))) for value in of]
 
     return offer

@@ -101,10 +101,14 @@ def _write_usage(command: Any, ctx: Any, formatter: Any) -> None:
     formatter.write_usage(ctx.command_path, " ".join(pieces), prefix=f"{_typers('Usage:')} ")
 
 
+def meaning(words: str) -> str:
+    """What completion says of a thing; zsh receives it between apostrophes, so it has none of its own."""
+    return said(words).replace("'", "’")
+
+
 def _offered(items: list[Any]) -> list[Any]:
-    """What completion offers; its scripts put what each thing means between apostrophes, so it has none of its own."""
     for item in items:
-        item.help = item.help and item.help.replace("'", "’")
+        item.help = meaning(item.help or "")
     return items
 
 
@@ -209,7 +213,7 @@ class Door(Group):
 
 def _ours(option: Any) -> Any:
     if option is not None:
-        option.help, option.metavar = HELP, ""
+        option.help, option.metavar = said(HELP), ""
     return option
 
 

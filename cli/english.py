@@ -18,7 +18,7 @@ _EVERYWHERE = {
     "Pourquoi ; le motif est gardé.": "Why; the reason is kept.",
     "Dire la version du programme.": "Say the version of the program.",
     "Installer pour votre compte la complétion des commandes : bash, zsh ou fish.": "Install the completion of commands for your account: bash, zsh or fish.",
-    "Écrire ce que --install-completion installerait, pour le placer vous-même.": "Write what --install-completion would install, to put it in place yourself.",
+    "Écrire la complétion de bash, zsh ou fish, pour la placer vous-même.": "Write the completion of bash, zsh or fish, to put it in place yourself.",
     # panels
     "Déposer": "Submit",
     "Lire": "Read",

@@ -70,8 +70,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(ctx: typer.Context, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
         say.line(f"coupe-file {metadata.version('coupe-file')}")
         raise typer.Exit
 

@@ -1,0 +1,127 @@
+"""The help, in the two languages of its readers."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli import english
+from cli.main import app
+from config.settings import language
+
+FRENCH = re.compile(
+    r"[àâçéèêëîïôùûœ«»’]|(?<!-)\b(le|la|les|un|une|du|des|et|est|pour|dans|avec|sans|qui|que|par|ou)\b",
+    re.IGNORECASE,
+)
+ENGLISH = re.compile(
+    r"\b(the|of|and|with|this|from|required|default|env var|arguments:|commands?|bool|str|path|usage:)\b", re.IGNORECASE
+)
+
+
+def commands():
+    """Every command and group, with the context of its help."""
+    root = typer.main.get_command(app)
+    waiting = [typer.Context(root, info_name="coupe-file")]
+    while waiting:
+        context = waiting.pop()
+        yield context
+        below = getattr(context.command, "commands", {})
+        waiting += [typer.Context(one, parent=context, info_name=name) for name, one in below.items()]
+
+
+PATHS = sorted(context.command_path.split()[1:] for context in commands())
+
+
+def shown(*path, lang, columns):
+    done = CliRunner().invoke(app, [*path, "--help"], env={"COUPE_FILE_LANG": lang, "COLUMNS": str(columns)})
+    assert done.exit_code == 0
+    return done.output
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """Every French text that help or completion can show."""
+    monkeypatch.setenv("COUPE_FILE_LANG", "fr")
+    found = set()
+    for context in commands():
+        panel = context.command.rich_help_panel
+        found |= {context.command.help, panel if isinstance(panel, str) else None}
+        for parameter in context.command.get_params(context):
+            offered = [item.help for item in parameter.shell_complete(context, "")]
+            found |= {parameter.help, parameter.metavar, *(words and words.replace("’", "'") for words in offered)}
+    return {english.key(words) for words in found if words}
+
+
+def test_every_text_of_the_help_has_its_english(texts):
+    assert texts - english.WORDS.keys() == set()
+
+
+def test_no_english_is_kept_for_a_text_that_is_gone(texts):
+    assert english.WORDS.keys() - texts == set()
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_help_in_english_shows_no_french(path, columns):
+    out = shown(*path, lang="en", columns=columns)
+    assert FRENCH.findall(out) == []
+    assert "Usage: coupe-file" in out
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_help_in_french_shows_no_english(path, columns):
+    out = shown(*path, lang="fr", columns=columns)
+    assert ENGLISH.findall(out) == []
+    assert "Usage : coupe-file" in out
+
+
+def test_what_the_two_tests_above_look_for_is_there_in_the_other_language():
+    for path in PATHS:
+        assert FRENCH.search(shown(*path, lang="fr", columns=100)), path
+        assert ENGLISH.search(shown(*path, lang="en", columns=60)) or path == [], path
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "fr"),
+        ({"LANG": "C.UTF-8"}, "fr"),
+        ({"LANG": "POSIX"}, "fr"),
+        ({"LANG": "fr_FR.UTF-8"}, "fr"),
+        ({"LANG": "en_GB.UTF-8"}, "en"),
+        ({"LANG": "en"}, "en"),
+        ({"LANG": "enm_GB"}, "fr"),
+        ({"LANG": "de_DE.UTF-8"}, "fr"),
+        ({"LANG": "fr_FR.UTF-8", "LC_MESSAGES": "en_US.UTF-8"}, "en"),
+        ({"LC_ALL": "fr_FR.UTF-8", "LC_MESSAGES": "en_US.UTF-8", "LANG": "en_US.UTF-8"}, "fr"),
+        ({"LC_ALL": "", "LANG": "en_US.UTF-8"}, "en"),
+        ({"COUPE_FILE_LANG": "en", "LC_ALL": "fr_FR.UTF-8"}, "en"),
+        ({"COUPE_FILE_LANG": "fr", "LC_ALL": "en_US.UTF-8"}, "fr"),
+        ({"COUPE_FILE_LANG": "de", "LANG": "en_US.UTF-8"}, "en"),
+    ],
+)
+def test_the_language_is_the_one_chosen_else_that_of_the_locale_else_french(environment, expected):
+    assert language(environment) == expected
+
+
+def test_another_language_is_refused_where_settings_are_read_and_help_still_answers(program):
+    said = program("clock", "show", COUPE_FILE_LANG="de")
+    assert said.code == 2
+    assert "COUPE_FILE_LANG" in said.err
+    assert "fr ou en" in said.err
+    assert "Usage : coupe-file clock" in program("clock", "--help", COUPE_FILE_LANG="de", LC_ALL="C").out
+
+
+@pytest.mark.parametrize(("lang", "opened"), [("fr", "False"), ("en", "True")])
+def test_the_english_is_opened_only_for_who_reads_it(lang, opened):
+    script = "import sys; from cli.main import app; app(['show', '--help'], standalone_mode=False); print('cli.english' in sys.modules)"
+    environment = {**os.environ, "COUPE_FILE_LANG": lang}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == opened
