@@ -25,7 +25,7 @@ def _install(ctx: typer.Context, shell: Shell | None) -> None:
     if shell is None or ctx.resilient_parsing:
         return
     try:
-        _, path = completion.install(shell=shell.value, prog_name="coupe-file", complete_var=COMPLETE)
+        _, path = completion.install(shell=shell.value, prog_name="coupe-file", complete_var=COMPLETE)  # type: ignore[attr-defined]
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "un fichier de réglages n'est pas du texte UTF-8"
         raise Refused("completion", f"la complétion ne peut pas être installée : {why}") from None
@@ -36,7 +36,10 @@ def _install(ctx: typer.Context, shell: Shell | None) -> None:
 def _show(ctx: typer.Context, shell: Shell | None) -> None:
     if shell is None or ctx.resilient_parsing:
         return
-    say.entry(completion.get_completion_script(prog_name="coupe-file", complete_var=COMPLETE, shell=shell.value))
+    script = completion.get_completion_script(  # type: ignore[attr-defined]
+        prog_name="coupe-file", complete_var=COMPLETE, shell=shell.value
+    )
+    say.entry(script)
     raise typer.Exit
 
 

@@ -102,6 +102,12 @@ def test_a_shell_that_is_not_known_is_refused_with_those_that_are(environment):
         assert b"_COUPE_FILE_COMPLETE" in shown.stdout
 
 
+def test_what_is_shown_is_what_would_be_installed(environment, home):
+    for option in ("--install-completion", "--show-completion"):
+        done = subprocess.run([PROGRAM, option, "bash"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (home / ".bash_completions" / "coupe-file.sh").read_text(encoding="utf-8").strip()
+
+
 def test_a_home_that_cannot_be_written_is_said(environment, home):
     (home / ".bashrc").mkdir()
     command = [PROGRAM, "--install-completion", "bash"]
