@@ -31,8 +31,8 @@ def load(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DOSSIER",
-            help="Un dossier de fichiers CSV : units, people, memberships, competences, communes.",
+            metavar="RÉPERTOIRE",
+            help="Un répertoire de fichiers CSV : units, people, memberships, competences, communes.",
             show_default=False,
         ),
     ],
@@ -95,12 +95,12 @@ def sheets(folder: Path) -> dict[str, Lines]:
     if not there:
         accepted = f"un dossier qui contient {', '.join(path.name for path in files.values())}"
         raise BadInput(
-            "folder", f"aucun fichier de l'annuaire dans « {str(folder)[:200]} »", field="DOSSIER", accepted=accepted
+            "folder", f"aucun fichier de l'annuaire dans « {str(folder)[:200]} »", field="RÉPERTOIRE", accepted=accepted
         )
     return {
         one.name: [
             (line.number, line.cells)
-            for line in sheet.read(str(there[one.name]), needed=one.needed, optional=one.optional, option="DOSSIER")
+            for line in sheet.read(str(there[one.name]), needed=one.needed, optional=one.optional, option="RÉPERTOIRE")
         ]
         for one in directory_file.SHEETS
         if one.name in there

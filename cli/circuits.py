@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import text
 
-from cli import crossing, database, say, shipped, versions
+from cli import completion, crossing, database, say, shipped, versions
 from cli.door import BAD_INPUT, Command, Group
 from cli.options import Json
 from states.definition import parse
@@ -23,7 +23,12 @@ workflow = typer.Typer(
 )
 Named = Annotated[
     str,
-    typer.Argument(metavar="FICHIER", help="Un fichier YAML, ou le nom d'une définition livrée.", show_default=False),
+    typer.Argument(
+        metavar="FICHIER",
+        help="Un fichier YAML, ou le nom d'une définition livrée.",
+        show_default=False,
+        autocompletion=completion.definitions,
+    ),
 ]
 
 
@@ -32,7 +37,10 @@ def validate(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="FICHIER…", help="Des fichiers YAML, ou des noms de définitions livrées.", show_default=False
+            metavar="FICHIER",
+            help="Des fichiers YAML, ou des noms de définitions livrées.",
+            show_default=False,
+            autocompletion=completion.definitions,
         ),
     ],
     json: Json = False,

@@ -1,4 +1,4 @@
-"""The front door: every foreseeable error becomes one French sentence and an exit code, and help speaks French.
+"""The front door: every foreseeable error becomes one French sentence and an exit code, and help speaks French or English.
 
 2: what was given cannot be read. 1: what was asked is refused, or a problem was found. 0: done.
 """
@@ -15,50 +15,149 @@ from typing import Any
 
 import typer
 from rich.text import Text
-from typer import rich_utils
+from typer import completion, core, rich_utils
 from typer.core import TyperCommand, TyperGroup
 
 from cli import say
+from config import settings
 from config.yamltext import YamlError
 from states.errors import BadInput, CoupeFileError, DefinitionError, Refused
 
 OK, REFUSED, BAD_INPUT = 0, 1, 2
 HELP = "Montre cette aide."
+COMPLETE = "_COUPE_FILE_COMPLETE"
+"""The variable by which the script of a shell asks what could come next."""
 
-rich_utils.ARGUMENTS_PANEL_TITLE = "Ce qu'il faut donner"
-rich_utils.OPTIONS_PANEL_TITLE = "Options"
-rich_utils.COMMANDS_PANEL_TITLE = "Commandes"
-rich_utils.REQUIRED_LONG_STRING = "(obligatoire)"
-rich_utils.DEFAULT_STRING = "(par défaut : {})"
-rich_utils.ENVVAR_STRING = "(ou la variable {})"
+# What typer itself writes around our help, in French. Our own words are in French where they stand, and in English in
+# cli/english.py.
+FRENCH = {
+    "Arguments": "Ce qu'il faut donner",
+    "Options": "Options",
+    "Commands": "Commandes",
+    "Usage:": "Usage :",
+    "COMMAND [ARGS]...": "COMMANDE [ARGUMENTS]...",
+    "[default: {}]": "(par défaut : {})",
+    "[env var: {}]": "(ou la variable {})",
+    "[required]": "(obligatoire)",
+    "default: {default}": "par défaut : {default}",
+    "env var: {var}": "ou la variable {var}",
+    "required": "obligatoire",
+    "Missing command.": "il manque une commande",
+}
+_FRAME = {
+    name: getattr(rich_utils, name)
+    for name in (
+        "ARGUMENTS_PANEL_TITLE",
+        "OPTIONS_PANEL_TITLE",
+        "COMMANDS_PANEL_TITLE",
+        "REQUIRED_LONG_STRING",
+        "DEFAULT_STRING",
+        "ENVVAR_STRING",
+    )
+}
+rich_utils.OptionHighlighter.highlights.append(r"(?P<usage>Usage : )")
+
+
+def said(words: str) -> str:
+    """Words of our help in the language of the reader. The English is looked up only when it is asked for."""
+    if settings.language() == "fr":
+        return words
+    from cli import english
+
+    return english.WORDS.get(english.key(words), words)
+
+
+def _typers(words: str) -> str:
+    """Words of typer's own in the language of the reader."""
+    return FRENCH.get(words, words) if settings.language() == "fr" else words
+
+
+def speak(command: Any, ctx: Any) -> None:
+    """Put what a command's help shows, the commands under it included, in the language of the reader."""
+    vars(core)["_"] = _typers
+    for name, words in _FRAME.items():
+        setattr(rich_utils, name, _typers(words))
+    if isinstance(command, TyperGroup):
+        command.subcommand_metavar = _typers(command.subcommand_metavar)
+    for parameter in command.get_params(ctx):
+        parameter.help, parameter.metavar = said(parameter.help or ""), said(parameter.metavar or "") or None
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = _untyped
+        elif parameter.is_flag:
+            parameter.metavar = ""
+    for one in (command, *getattr(command, "commands", {}).values()):
+        one.help = said(one.help or "")
+        if isinstance(one.rich_help_panel, str):
+            one.rich_help_panel = said(one.rich_help_panel)
+
+
+def _untyped(ctx: Any) -> None:
+    """Say nothing of an argument's type: its help says what to give."""
+
+
+def _write_usage(command: Any, ctx: Any, formatter: Any) -> None:
+    """One line: what must be given as such, what may be given between brackets."""
+    pieces = [piece[1:-1] if piece.startswith("{") else piece for piece in command.collect_usage_pieces(ctx)]
+    formatter.write_usage(ctx.command_path, " ".join(pieces), prefix=f"{_typers('Usage:')} ")
+
+
+def meaning(words: str) -> str:
+    """What completion says of a thing; zsh receives it between apostrophes, so it has none of its own."""
+    return said(words).replace("'", "’")
+
+
+def _offered(items: list[Any]) -> list[Any]:
+    for item in items:
+        item.help = meaning(item.help or "")
+    return items
 
 
 class Command(TyperCommand):
-    """A command whose help is in French throughout."""
+    """A command whose help is in one language throughout: the reader's."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Give `--help`, in French."""
-        return _french(super().get_help_option(ctx))
+        """Give `--help`, in our words."""
+        return _ours(super().get_help_option(ctx))
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write how the command is called."""
+        _write_usage(self, ctx, formatter)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help in panels; on a narrow terminal, where panels would cut words, as plain lines."""
+        speak(self, ctx)
         super(TyperCommand, self).format_help(ctx, formatter) if _narrow() else super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer the options."""
+        speak(self, ctx)
+        return _offered(super().shell_complete(ctx, incomplete))
 
 
 class Group(TyperGroup):
     """A group of commands; an unknown one is answered with those that come near."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Give `--help`, in French."""
-        return _french(super().get_help_option(ctx))
+        """Give `--help`, in our words."""
+        return _ours(super().get_help_option(ctx))
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write how the group is called."""
+        _write_usage(self, ctx, formatter)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help in panels; on a narrow terminal, where panels would cut words, as plain lines."""
+        speak(self, ctx)
         super(TyperGroup, self).format_help(ctx, formatter) if _narrow() else super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer the commands and the options."""
+        speak(self, ctx)
+        return _offered(super().shell_complete(ctx, incomplete))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find a command, or say which ones exist."""
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
+        if args and not args[0].startswith("-") and args[0] not in self.commands and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], self.commands, n=3, cutoff=0.5) or list(self.commands)
             raise BadInput(
                 "command", f"commande inconnue : « {args[0][:60]} »", field="commande", accepted=", ".join(near)
@@ -82,6 +181,8 @@ class Door(Group):
         given = list(sys.argv[1:] if args is None else args)
         extra |= {"windows_expand_args": windows_expand_args, "complete_var": complete_var, "standalone_mode": False}
         code = OK
+        if COMPLETE in os.environ:
+            completion.get_completion_inspect_parameters()  # makes the shells known to typer
         try:
             refuse_broken(given)
             code = super().main(given, prog_name or "coupe-file", **extra) or OK
@@ -110,9 +211,9 @@ class Door(Group):
         """Do what comes after the answer was given; nothing here."""
 
 
-def _french(option: Any) -> Any:
+def _ours(option: Any) -> Any:
     if option is not None:
-        option.help, option.metavar = HELP, ""
+        option.help, option.metavar = said(HELP), ""
     return option
 
 
@@ -191,7 +292,7 @@ def _usage(error: Any) -> CoupeFileError:
         return BadInput(
             "argument", f"argument en trop : {extra[1]}", accepted="un texte de plusieurs mots entre guillemets"
         )
-    return BadInput("usage", error.format_message())
+    return BadInput("usage", FRENCH.get(error.message, error.format_message()))
 
 
 def report(said: CoupeFileError, error: Exception, *, json: bool, option: str | None = None) -> int:

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cli import database, say, sheet, view
+from cli import completion, database, say, sheet, view
 from cli.options import As, Json, Key, from_file, merged, pairs, person
 from cli.shipped import OWN
 from states import fields
@@ -44,7 +44,7 @@ def submit(
         typer.Option(
             "--blockage-file",
             metavar="FICHIER",
-            help="Ce qui bloque, lu dans un fichier, ou - pour l'entrée.",
+            help="Ce qui bloque, lu dans un fichier, ou - pour l'entrée standard.",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +60,12 @@ def submit(
             "--party", metavar="LOGIN", help="Un porteur du dossier ; autant de fois qu'il y en a.", show_default=False
         ),
     ] = None,
-    definition: Annotated[str, typer.Option("--definition", metavar="NOM", help="La définition suivie.")] = OWN,
+    definition: Annotated[
+        str,
+        typer.Option(
+            "--definition", metavar="NOM", help="La définition suivie.", autocompletion=completion.definitions
+        ),
+    ] = OWN,
     file: Annotated[
         str | None,
         typer.Option(

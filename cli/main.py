@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import copies, database, filing, operate, reading, say, verbs
+from cli import completion, copies, database, filing, operate, reading, say, verbs
 from cli.administrations import directory
 from cli.circuits import workflow
 from cli.clock import clock
@@ -70,8 +70,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(ctx: typer.Context, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
         say.line(f"coupe-file {metadata.version('coupe-file')}")
         raise typer.Exit
 
@@ -89,6 +89,8 @@ def root(
             show_default=False,
         ),
     ] = False,
+    install_completion: completion.Install = None,
+    show_completion: completion.Show = None,
 ) -> None:
     """Say what the program is, in its help."""
 

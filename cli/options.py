@@ -43,10 +43,12 @@ Ref = Annotated[
 By = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="QUI", help="Qui le décide ; sans elle, le compte de cette machine.", show_default=False
+        "--by", metavar="QUI", help="Qui le décide ; à défaut, le compte qui lance la commande.", show_default=False
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="MOTIF", help="Pourquoi ; gardé.", show_default=False)]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="MOTIF", help="Pourquoi ; le motif est gardé.", show_default=False)
+]
 MAX_BYTES = 1_000_000
 MAX_ID = 2**63 - 1
 MAX_REFERENCE = 64

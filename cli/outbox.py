@@ -46,7 +46,7 @@ _MORE = {
 }
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Le numéro d'un message (outbox list).", show_default=False),
+    typer.Argument(metavar="ID", help="Le numéro d'un message (outbox list).", show_default=False),
 ]
 
 
@@ -58,7 +58,7 @@ def list_(
             "--state",
             metavar="ÉTAT",
             help="queued (en file), dead (abandonné), held (retenu), sent (envoyé) ou void (annulé). "
-            "Sans elle : abandonnés, retenus, en file.",
+            "Sans cette option : abandonnés, retenus, en file.",
             show_default=False,
         ),
     ] = None,

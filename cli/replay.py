@@ -59,6 +59,7 @@ Form = Annotated[
         help="La forme du journal, quand il a des attentes et des lignes de support : un fichier YAML, "
         "ou le nom d'une forme livrée (incidents).",
         show_default=False,
+        autocompletion=lambda: sorted(path.stem for path in SHAPES.glob("*.yaml")),
     ),
 ]
 Lifecycle = Annotated[
@@ -110,7 +111,9 @@ Shuffle = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Le tirage de --shuffle.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Le tirage de --shuffle : le même nombre refait le même mélange.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="S'arrêter au premier événement refusé.", show_default=False)]
 Into = Annotated[
     str | None,

@@ -20,7 +20,7 @@ stuck = typer.Typer(
 )
 Some = Annotated[
     str | None,
-    typer.Argument(metavar="[DOSSIER]", help="La référence du dossier (64-0117) ou son numéro.", show_default=False),
+    typer.Argument(metavar="DOSSIER", help="La référence du dossier (64-0117) ou son numéro.", show_default=False),
 ]
 
 
@@ -50,7 +50,9 @@ def _next(one: sweep.Aside) -> str:
 @stuck.command(cls=Command)
 def retry(
     dossier: Some = None,
-    every: Annotated[bool, typer.Option("--all", metavar="", help="Tous, un par un.", show_default=False)] = False,
+    every: Annotated[
+        bool, typer.Option("--all", metavar="", help="Tous les dossiers mis de côté, un par un.", show_default=False)
+    ] = False,
     by: By = None,
     json: Json = False,
 ) -> None:

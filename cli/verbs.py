@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import database, say, shipped, view, words
+from cli import completion, database, say, shipped, view, words
 from cli.options import As, Json, Key, Ref, find, from_file, merged, pairs, person
 from states.definition import Definition, Trigger
 from states.errors import BadInput
@@ -21,7 +21,13 @@ FILE = "_file"
 def act(
     ref: Ref,
     trigger: Annotated[
-        str, typer.Argument(metavar="VERBE", help="Le déclencheur, tel que sa définition le nomme.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="VERBE",
+            help="Le déclencheur, tel que sa définition le nomme.",
+            show_default=False,
+            autocompletion=completion.verbs,
+        ),
     ],
     given: Annotated[
         list[str] | None,
@@ -34,7 +40,7 @@ def act(
         typer.Option(
             "--set-file",
             metavar="CHAMP=FICHIER",
-            help="Un champ lu dans un fichier, ou - pour l'entrée.",
+            help="Un champ lu dans un fichier, ou - pour l'entrée standard.",
             show_default=False,
         ),
     ] = None,
@@ -131,7 +137,14 @@ def _options(definition: Definition, trigger: Trigger, name: str) -> list[inspec
         _parameter(
             name,
             Annotated[
-                str | None, typer.Option(option, metavar=_metavar(rule.type), help=text + needed, show_default=False)
+                str | None,
+                typer.Option(
+                    option,
+                    metavar=_metavar(rule.type),
+                    help=text + needed,
+                    show_default=False,
+                    autocompletion=completion.choices(rule.of) if rule.of else None,
+                ),
             ],
             None,
         )
@@ -140,7 +153,7 @@ def _options(definition: Definition, trigger: Trigger, name: str) -> list[inspec
         file = typer.Option(
             option + "-file",
             metavar="FICHIER",
-            help=f"Le même, lu dans un fichier, ou - pour l'entrée ({option}).",
+            help=f"Le texte de {option}, lu dans un fichier, ou - pour l'entrée standard.",
             show_default=False,
         )
         found.append(_parameter(name + FILE, Annotated[str | None, file], None))

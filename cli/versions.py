@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cli import database, say, shipped
+from cli import completion, database, say, shipped
 from cli.options import Json
 from config import yamltext
 from states.definition import PHASES, Definition, parse
@@ -33,7 +33,12 @@ Kept = Annotated[
     ),
 ]
 _ANY = "Un fichier YAML, le nom d'une définition livrée, ou une version de la base : coupe-file@2."
-Given = Annotated[str, typer.Argument(metavar="FICHIER|NOM[@VERSION]", help=_ANY, show_default=False)]
+Given = Annotated[
+    str,
+    typer.Argument(
+        metavar="FICHIER|NOM[@VERSION]", help=_ANY, show_default=False, autocompletion=completion.definitions
+    ),
+]
 
 
 def standing(state: str, why: str | None, *, published: bool) -> str:
@@ -141,8 +146,12 @@ def _ordered(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="AVANT", help=_ANY, show_default=False)],
-    second: Annotated[str, typer.Argument(metavar="APRÈS", help=_ANY, show_default=False)],
+    first: Annotated[
+        str, typer.Argument(metavar="AVANT", help=_ANY, show_default=False, autocompletion=completion.definitions)
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="APRÈS", help=_ANY, show_default=False, autocompletion=completion.definitions)
+    ],
     json: Json = False,
 ) -> None:
     """Dit en français ce qui change d'une définition à l'autre : chaque différence de sens, et rien d'autre."""

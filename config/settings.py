@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -42,6 +43,8 @@ class Settings(BaseSettings):
     base_url: str = "http://localhost:8000"
     log: Literal["text", "json"] = "text"
     """How a process writes its log: lines for a person, or JSON for a collector."""
+    lang: Literal["fr", "en"] | None = None
+    """The language of help; without it, what `language` says."""
 
     @field_validator("database_url", "redis_url", "base_url")
     @classmethod
@@ -71,6 +74,7 @@ ACCEPTED = {
     "mail_from": "une adresse nom@domaine",
     "base_url": "http://hôte ou https://hôte",
     "log": "text ou json",
+    "lang": "fr ou en",
 }
 
 
@@ -109,6 +113,16 @@ def tolerant(environment: Mapping[str, str] | None = None) -> tuple[Settings, li
     problems += [Wrong(PREFIX + name.upper(), words, ACCEPTED[name]) for name, words in wrong.items()]
     defaults: dict[str, Any] = {name: Settings.model_fields[name].default for name in wrong}
     return Settings(**defaults), sorted(problems)
+
+
+def language(environment: Mapping[str, str] | None = None) -> Literal["fr", "en"]:
+    """The language of help: the one chosen (COUPE_FILE_LANG), else English where the locale is English, else French."""
+    given = os.environ if environment is None else environment
+    chosen = given.get(PREFIX + "LANG")
+    if chosen is not None and chosen in ("fr", "en"):
+        return "en" if chosen == "en" else "fr"
+    locale = given.get("LC_ALL") or given.get("LC_MESSAGES") or given.get("LANG") or ""
+    return "en" if re.match(r"en(?![A-Za-z])", locale) else "fr"
 
 
 def unknown(environment: Mapping[str, str]) -> list[Wrong]:

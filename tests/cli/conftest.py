@@ -75,7 +75,7 @@ def empty(postgres):
 def environment(database):
     """The environment of a command on the test's own database."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COUPE_FILE_", "COLUMNS"))}
-    return {**kept, "COUPE_FILE_DATABASE_URL": database, "COLUMNS": "200", "NO_COLOR": "1"}
+    return {**kept, "COUPE_FILE_DATABASE_URL": database, "COUPE_FILE_LANG": "fr", "COLUMNS": "200", "NO_COLOR": "1"}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def cli(environment, monkeypatch):
 
     for name in [name for name in os.environ if name.startswith("COUPE_FILE_")]:
         monkeypatch.delenv(name)
-    for name in ("COUPE_FILE_DATABASE_URL", "COLUMNS", "NO_COLOR"):
+    for name in ("COUPE_FILE_DATABASE_URL", "COUPE_FILE_LANG", "COLUMNS", "NO_COLOR"):
         monkeypatch.setenv(name, environment[name])
 
     def run(*args, text=None):
