@@ -82,6 +82,6 @@ def test_four_migrations_at_once_through_the_pooler_make_one_schema(pgbouncer, p
     postgres.create_database(name)
     url = pgbouncer.through(postgres.url(name))
     with ThreadPoolExecutor(4) as hands:
-        made = sorted(hands.map(lambda _: upgrade.migrate(url), range(4)))
-    assert made == [[], [], [], [step.revision for step in upgrade.known()]]
+        made = list(hands.map(lambda _: upgrade.migrate(url), range(4)))
+    assert sorted(step for steps in made for step in steps) == [step.revision for step in upgrade.known()]
     postgres.drop_database(name)
