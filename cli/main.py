@@ -15,6 +15,7 @@ from cli import database, filing, operate, reading, say, verbs
 from cli.administrations import directory
 from cli.circuits import workflow
 from cli.clock import clock
+from cli.compute import compute
 from cli.door import Command, Door
 from cli.options import Json
 from cli.replay import replay
@@ -101,6 +102,7 @@ for _name, _command in (
     ("verify", operate.prove),
     ("health", operate.health),
     ("replay", replay),
+    ("compute", compute),
 ):
     _register(OPERATE, _name, _command)
 app.add_typer(clock, name="clock", rich_help_panel=OPERATE)

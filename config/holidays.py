@@ -95,3 +95,10 @@ def of_year(zone: str, year: int, *, good_friday: bool = True) -> dict[date, str
 def of_zone(zone: str, *, good_friday: bool = True) -> dict[date, str]:
     """The holidays of a zone in all the years that are counted; not to be changed."""
     return {day: name for year in YEARS for day, name in of_year(zone, year, good_friday=good_friday).items()}
+
+
+DOUBTS = {
+    GOOD_FRIDAY: "le Vendredi saint n'est férié que dans les communes d'Alsace-Moselle qui ont un temple protestant ou une "
+    "église mixte (C. trav. L3134-13).",
+}
+"""What is said of a holiday that may not be one."""

@@ -123,7 +123,24 @@ def due(
     elif limit.kind == "every" and (closed := not_worked(raw, holidays)) is not None:
         steps.append(Step("not_rolled", {"day": raw, **closed._asdict()}))
     steps.append(Step("due_day", {"day": end}))
+    if limit.franc and limit.months and (doubt := _other_reading(limit, extension_months, begun, raw, end, holidays)):
+        steps.append(doubt)
     return Result(end, raw, tuple(steps))
+
+
+def _other_reading(
+    limit: Limit, extension: int, begun: date, raw: date, end: date, holidays: Mapping[date, str]
+) -> Step | None:
+    """The doubt of a franc limit at the end of a month: the day more may be added after the months, as here, or before."""
+    after, _ = add_months(begun, limit.months + extension)
+    before, _ = add_months(begun + ONE_DAY, limit.months + extension)
+    other = before + (raw - after - ONE_DAY)
+    if limit.rolls:
+        other = _rolled(other, holidays, [])
+    if other == end:
+        return None
+    doubt = f"délai franc en fin de mois ; compté depuis le lendemain, il expirerait le {other:%d/%m/%Y}."
+    return Step("uncertain", {"confidence": "uncertain", "doubt": doubt})
 
 
 def _begun(limit: Limit, event: date, steps: list[Step]) -> date:
