@@ -386,6 +386,8 @@ def _seconds(offset: timedelta | None) -> int:
 
 
 def _utc(instant: datetime, name: str) -> datetime:
+    if instant.tzinfo is UTC:
+        return instant
     if instant.utcoffset() is None:
         raise BadInput("zone", "cet instant ne dit pas son fuseau", field=name, accepted="un instant avec son décalage")
     if not FIRST_YEAR - 1 <= instant.year <= LAST_YEAR + 1:
