@@ -114,7 +114,9 @@ class Calendar:
             return spans
         for ahead in (-1, 0, 1):
             beside = day + timedelta(days=ahead)
-            cuts = ((0, _DAY),) if self.is_holiday(beside) else self.breaks.get(beside, ())
+            cuts = self.breaks.get(beside, ())
+            if self.is_holiday(beside):
+                cuts = (*cuts, (0, _DAY))
             for begins, ends in cuts:
                 low, high = begins + ahead * _DAY, ends + ahead * _DAY
                 spans = [

@@ -128,10 +128,11 @@ def _written(instant: datetime, like: Any, hours: Calendar) -> str:
     return hours.local(instant).isoformat()
 
 
-def _zone(case: Mapping[str, Any], reference: Reference, name: str = "zone") -> str:
+def _zone(case: Mapping[str, Any], reference: Reference, name: str = "zone", within: str = "") -> str:
     zone = case.get(name) or "metropole"
     if not isinstance(zone, str) or zone not in reference.zones:
-        raise BadInput("zone", f"« {shown(zone)} » n'est pas une zone", field=name, accepted=", ".join(reference.zones))
+        sentence, accepted = f"« {shown(zone)} » n'est pas une zone", ", ".join(reference.zones)
+        raise BadInput("zone", sentence, field=within + name, accepted=accepted)
     return zone
 
 
@@ -164,7 +165,7 @@ def _working_time(case: Mapping[str, Any], reference: Reference) -> tuple[Any, S
 def _calendar(raw: bytes, reference: Reference) -> Calendar:
     data = orjson.loads(raw)
     if isinstance(data, dict) and data.get("territory") is not None:
-        territory = _zone(data, reference, "territory")
+        territory = _zone(data, reference, "territory", "calendar.")
         known = reference.holidays(territory, _flag(data, "good_friday", default=True))
         return calendar({"timezone": reference.zones[territory], **data}, holidays=known)
     return calendar(data)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from states.calendar import Calendar, Pause, WorkingDays, merged
 
+SATURDAY = 5
 MOST = 40
 """How many days an explanation tells one by one; of the others it tells how many they are."""
 
@@ -149,6 +150,10 @@ class Words:
         for name, known in (("kind", self.kinds), ("effect", self.silences), ("why", self.whys)):
             if name in facts:
                 facts[name] = known.get(facts[name], facts[name]).format(**facts)
+        begins, ends = step.facts.get("from"), step.facts.get("to")
+        if isinstance(begins, datetime) and isinstance(ends, datetime) and begins.date() == ends.date():
+            facts |= {"day": self.day(begins), "from_time": self.time(begins), "to_time": self.time(ends)}
+            code = f"{code}_same_day" if f"{code}_same_day" in self.said else code
         for flag in ("cut", "closing", "extension"):
             if step.facts.get(flag) and f"{code}_{flag}" in self.said:
                 code = f"{code}_{flag}"
@@ -169,6 +174,10 @@ class Words:
 
     def instant(self, at: datetime) -> str:
         """A local instant in words; of an hour that comes twice, which of the two."""
+        raise NotImplementedError
+
+    def time(self, at: datetime) -> str:
+        """The time of a local instant in words."""
         raise NotImplementedError
 
     def closed(self, facts: Mapping[str, Any]) -> str:
@@ -235,21 +244,23 @@ class French(Words):
         "not_counted_1": "1 jour n'a pas été compté : {to}.",
         "rolled": "Le délai n'expire pas le {day} : {why}.",
         "rolled_to": "Il est reporté au premier jour ouvrable suivant, {day}.",
-        "not_rolled": "Le {day} ({why}), sans report : ce délai expire aussi un jour non ouvré.",
+        "not_rolled": "Sans report, bien que ce ne soit pas un jour ouvré ({why}).",
         "due_day": "Échéance : {day}.",
         "silence": "{effect}",
         "uncertain": "Incertain, à faire vérifier : {doubt}",
         "start": "Départ : {at} ({zone}).",
-        "counted": "Compté : {from} à {to}, soit {length}.",
+        "counted": "Compté : du {from} au {to}, soit {length}.",
+        "counted_same_day": "Compté : {day}, de {from_time} à {to_time}, soit {length}.",
         "clock_change": "L'heure change le {day} ; les durées sont des durées réelles.",
-        "pause": "Suspendu : {from} à {to} ; ce temps ne compte pas.",
+        "pause": "Suspendu du {from} au {to} ; ce temps ne compte pas.",
         "total": "En tout : {length} d'ouverture.",
         "due": "Échéance : {at}.",
-        "due_closing": "Échéance : {at}, à la fermeture ou hors des heures d'ouverture.",
+        "due_closing": "Échéance : {at}, à la fermeture.",
         "open": "Ouvert : {at}.",
         "shut": "Fermé : {at} ({why}).",
         "found": "Trouvé : {at}.",
-        "period": "Ouvert : {from} à {to}.",
+        "period": "Ouvert du {from} au {to}.",
+        "period_same_day": "Ouvert : {day}, de {from_time} à {to_time}.",
         "day_off": "Le {day} est fermé toute la journée : {why}.",
         "day_on": "Le {day} n'est pas un jour férié ni fermé.",
         "wall": "{wall} dans le fuseau {zone} : {at}.",
@@ -264,8 +275,12 @@ class French(Words):
         return f"{self.weekdays[day.weekday()]} {number} {self.months[day.month - 1]} {day.year}"
 
     def instant(self, at: datetime) -> str:
-        """« mardi 24 novembre 2026, 9 h 05 »."""
-        return f"{self.day(at)}, {at.hour} h {at.minute:02}{_seconds(at, ' min ', ' s')}{_which(at, '1re', '2e')}"
+        """« mardi 24 novembre 2026 à 9 h 05 »."""
+        return f"{self.day(at)} à {self.time(at)}"
+
+    def time(self, at: datetime) -> str:
+        """« 9 h 05 »; « 2 h 30 (2e fois) » in the hour that comes twice."""
+        return f"{at.hour} h {at.minute:02}{_seconds(at, ' min ', ' s')}{_which(at, '1re', '2e')}"
 
     def closed(self, facts: Mapping[str, Any]) -> str:
         """« jour férié, Toussaint »."""
@@ -273,7 +288,9 @@ class French(Words):
             return f"jour férié, {facts['name']}" if facts["name"] else "jour férié"
         if facts["reason"] == "hours":
             return "hors des heures d'ouverture"
-        return "fermeture exceptionnelle" if facts["reason"] == "closure" else self.weekdays[facts["day"].weekday()]
+        if facts["reason"] == "closure":
+            return "fermeture exceptionnelle"
+        return "fin de semaine" if facts["day"].weekday() >= SATURDAY else "jour sans ouverture"
 
     def length(self, length: timedelta) -> str:
         """« 2 h 30 min »."""
@@ -335,21 +352,23 @@ class English(Words):
         "not_counted_1": "1 day was not counted: {to}.",
         "rolled": "The limit does not expire on {day}: {why}.",
         "rolled_to": "It is put off to the next working day, {day}.",
-        "not_rolled": "{day} ({why}), not put off: this limit also expires on such a day.",
+        "not_rolled": "Not put off, though it is no working day ({why}).",
         "due_day": "Due date: {day}.",
         "silence": "{effect}",
         "uncertain": "Uncertain, to be verified (in French): {doubt}",
         "start": "Start: {at} ({zone}).",
         "counted": "Counted: {from} to {to}, that is {length}.",
+        "counted_same_day": "Counted: {day}, from {from_time} to {to_time}, that is {length}.",
         "clock_change": "The clocks change on {day}; lengths are real lengths.",
         "pause": "Paused: {from} to {to}; this time does not count.",
         "total": "In all: {length} of opening.",
         "due": "Due: {at}.",
-        "due_closing": "Due: {at}, at closing or outside opening hours.",
+        "due_closing": "Due: {at}, at closing.",
         "open": "Open: {at}.",
         "shut": "Closed: {at} ({why}).",
         "found": "Found: {at}.",
         "period": "Open: {from} to {to}.",
+        "period_same_day": "Open: {day}, from {from_time} to {to_time}.",
         "day_off": "{day} is closed all day: {why}.",
         "day_on": "{day} is neither a holiday nor closed.",
         "wall": "{wall} in zone {zone}: {at}.",
@@ -364,7 +383,11 @@ class English(Words):
 
     def instant(self, at: datetime) -> str:
         """“Tuesday 24 November 2026, 09:05”."""
-        return f"{self.day(at)}, {at:%H:%M}{_seconds(at, ':', '')}{_which(at, '1st', '2nd')}"
+        return f"{self.day(at)}, {self.time(at)}"
+
+    def time(self, at: datetime) -> str:
+        """“09:05”; “02:30 (the 2nd time)” in the hour that comes twice."""
+        return f"{at:%H:%M}{_seconds(at, ':', '')}{_which(at, '1st', '2nd')}"
 
     def closed(self, facts: Mapping[str, Any]) -> str:
         """“public holiday, Toussaint”."""
@@ -372,7 +395,9 @@ class English(Words):
             return f"public holiday, {facts['name']}" if facts["name"] else "public holiday"
         if facts["reason"] == "hours":
             return "outside opening hours"
-        return "exceptional closure" if facts["reason"] == "closure" else self.weekdays[facts["day"].weekday()]
+        if facts["reason"] == "closure":
+            return "exceptional closure"
+        return "week-end" if facts["day"].weekday() >= SATURDAY else "not an opening day"
 
     def length(self, length: timedelta) -> str:
         """“2 h 30 min”."""

@@ -162,6 +162,12 @@ def test_a_closure_wins_over_an_exceptional_opening_which_wins_over_the_week():
     assert not calendar({**OFFICE, **day, "holidays": ["2026-11-24"]}).is_open(at("2026-11-24T08:30:00+01:00"))
 
 
+def test_a_closure_that_runs_into_the_next_day_does_so_also_from_a_holiday():
+    night = {"timezone": "Europe/Paris", "week": {"sat": [["08:00", "12:00"]], "sun": [["00:00", "12:00"]]}}
+    closed = calendar({**night, "holidays": ["2026-11-28"], "breaks": {"2026-11-28": [["20:00", "26:30"]]}})
+    assert closed.next_open(at("2026-11-28T09:00:00+01:00")) == at("2026-11-29T02:30:00+01:00")
+
+
 def test_the_three_kinds_of_working_days_differ_on_saturdays_and_on_days_the_service_does_not_open():
     hours = calendar({"timezone": "Europe/Paris", "week": {"mon": [["09:00", "12:00"]], "thu": [["09:00", "12:00"]]}})
     start = at("2026-11-26T10:00:00+01:00")  # a Thursday
