@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 import typer
 
 from cli.door import BAD_INPUT
-from config import holidays, legal_rules
-from states import legal
-from states.compute import Reference, answer
 from states.errors import BadInput
+
+if TYPE_CHECKING:
+    from states.compute import Reference
 
 LONGEST = 1_000_000
 """A line longer than this many bytes is not read."""
@@ -27,11 +27,13 @@ def compute() -> None:
     La réponse porte l'« id » du cas, puis « result » et « explanation » (les étapes, et des phrases en français et en anglais),
     ou « error » ; les autres lignes continuent. Code de sortie 2 si une ligne n'a pas pu être lue.
     """
+    from states.compute import answer
+
     reference, bad = law(), False
     out = sys.stdout.buffer
     sys.stdout.flush()
     for number, line in _lines(sys.stdin.buffer):
-        said = _said(number, line, reference)
+        said = _said(number, line, lambda case: answer(case, reference))
         bad = bad or "error" in said
         out.write(orjson.dumps(said) + b"\n")
         out.flush()
@@ -41,6 +43,10 @@ def compute() -> None:
 
 def law() -> Reference:
     """The shipped rules and holidays."""
+    from config import holidays, legal_rules
+    from states import legal
+    from states.compute import Reference
+
     zones = {key: zone.timezone for key, zone in holidays.ZONES.items()}
     return Reference(
         legal.parse(legal_rules.document()),
@@ -63,14 +69,14 @@ def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             yield number, line
 
 
-def _said(number: int, line: bytes | None, reference: Reference) -> dict[str, Any]:
+def _said(number: int, line: bytes | None, answered: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
     key = None
     try:
         if line is None:
             raise BadInput("line", f"plus de {LONGEST} octets", field="line", accepted=f"{LONGEST} octets au plus")  # noqa: TRY301
         case = _case(line)
         key = case.get("id") if isinstance(case, dict) else None
-        return {"id": key, **answer(case, reference)}
+        return {"id": key, **answered(case)}
     except BadInput as error:
         return {"id": key, "line": number, "error": error.as_dict()}
 
