@@ -214,6 +214,7 @@ class French(Words):
         "motive": "son motif ne touche pas ce délai",
         "late": "elle a été demandée après le {last_day}",
         "over": "le délai avait expiré le {last_day}",
+        "before": "elle était finie quand le délai a commencé à courir",
     }
     said: ClassVar[Mapping[str, str]] = {
         "rule": "Règle : {title} ({basis}). Point de départ : {starts}.",
@@ -320,6 +321,7 @@ class English(Words):
         "motive": "its motive does not touch this limit",
         "late": "it was asked for after {last_day}",
         "over": "the limit had expired on {last_day}",
+        "before": "it was over when the limit began to run",
     }
     said: ClassVar[Mapping[str, str]] = {
         "rule": "Rule: {title} ({basis}). Starts from: {starts}.",

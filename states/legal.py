@@ -100,13 +100,19 @@ def due(
         effect = limit.holds.get(hold.motive)
         late = last_day is not None and hold.opened > last_day
         facts: dict[str, Any] = {"opened": hold.opened, "resolved": resolved, "motive": hold.motive}
-        if effect is None or late or hold.opened > end:
-            why = "motive" if effect is None else "late" if late else "over"
+        why = (
+            "motive" if effect is None
+            else "late" if late
+            else "over" if hold.opened > end
+            else "before" if limit.next_day and effect == "pause" and resolved <= begun
+            else None
+        )  # fmt: skip
+        if why is not None:
             steps.append(Step("hold_ignored", {**facts, "why": why, "last_day": last_day if late else end}))
         elif effect == "restart":
             steps.append(Step("hold_restart", facts))
             begun, moved = _begun(limit, resolved, steps), 0
-        elif resolved > begun or not limit.next_day:
+        else:
             lasted = (resolved - hold.opened).days + (1 if limit.next_day else 0)
             steps.append(Step("hold_pause", {**facts, "days": lasted}))
             moved += lasted
@@ -163,6 +169,9 @@ def _in_order(holds: Sequence[Hold], start: date, today: date | None) -> list[tu
         if resolved < hold.opened:
             accepted = "une fin au plus tôt le jour du début"
             raise BadInput("order", "cette suspension finit avant de commencer", field=name, accepted=accepted)
+        if today is not None and max(hold.opened, resolved) > today:
+            accepted = "une date au plus tard celle du jour"
+            raise BadInput("future", "cette suspension est à venir", field=name, accepted=accepted)
         if hold.opened < before:
             accepted = "des suspensions qui se suivent, la première au plus tôt le jour du départ"
             raise BadInput("order", "cette suspension commence trop tôt", field=name, accepted=accepted)

@@ -117,6 +117,15 @@ def test_a_correction_pauses_or_restarts_by_its_motive(holds, resume, today, exp
     assert due(limit, "2023-05-15", holds=given, today=today and day(today)) == expected
 
 
+def test_a_correction_over_before_the_limit_runs_changes_nothing_and_it_is_said():
+    limit = Limit(months=2, next_day=True, holds={"incorrect": "pause"})
+    found = legal.due(
+        limit, day("2023-05-15"), holidays={}, holds=[Hold(day("2023-05-15"), day("2023-05-16"), "incorrect")]
+    )
+    assert found.due == day("2023-07-16")
+    assert "elle était finie quand le délai a commencé à courir" in " ".join(explanation.sentences(found.steps))
+
+
 @pytest.mark.parametrize(
     ("holds", "code"),
     [
@@ -124,11 +133,12 @@ def test_a_correction_pauses_or_restarts_by_its_motive(holds, resume, today, exp
         ([Hold(day("2027-01-14"), day("2027-01-19"), "pieces")], "order"),
         ([Hold(day("2027-01-20"), day("2027-01-30"), "a"), Hold(day("2027-01-25"), day("2027-02-01"), "a")], "order"),
         ([Hold(day("2027-01-20"), None, "pieces")], "missing"),
+        ([Hold(day("2027-01-20"), day("2027-03-02"), "pieces")], "future"),
     ],
 )
 def test_holds_that_cannot_be_are_refused(holds, code):
     with pytest.raises(BadInput) as refused:
-        due(Limit(months=2), "2027-01-15", holds=holds)
+        due(Limit(months=2), "2027-01-15", holds=holds, today=day("2027-03-01") if code == "future" else None)
     assert (refused.value.code, refused.value.field.split("[")[0]) == (code, "corrections")
 
 
