@@ -61,7 +61,7 @@ def _form(case: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Reference], t
         return _legal
     if "procedure" in case:
         return _procedure
-    if case.get("kind") in INSTANTS:
+    if isinstance(case.get("kind"), str) and case["kind"] in INSTANTS:
         return _instants
     if "months" in case or "days" in case:
         return _european
@@ -157,7 +157,11 @@ def _working_time(case: Mapping[str, Any], reference: Reference) -> tuple[Any, S
     if found is None:
         sentence = f"« {shown(operation)} » n'est pas une opération"
         raise BadInput("operation", sentence, field="operation", accepted=", ".join(OPERATIONS))
-    raw = orjson.dumps(_given(case, "calendar", "un calendrier"), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    given = _given(case, "calendar", "un calendrier")
+    try:
+        raw = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a number that no JSON document of ours holds
+        raise BadInput("type", "ce calendrier est illisible", field="calendar", accepted="un objet JSON") from None
     return found(case, _calendar(raw, reference))
 
 

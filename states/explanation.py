@@ -45,36 +45,29 @@ def of_working_time(
     calendar: Calendar, start: datetime, end: datetime, pauses: Sequence[Pause] = (), *, backward: bool = False
 ) -> Iterator[Step]:
     """How working time passes from one instant to another: what counts, what does not, and why."""
-    counted = timedelta(0)
     yield Step("start", {"at": calendar.local(end if backward else start), "zone": calendar.zone})
     for begins, ends in merged(pauses):
         if ends > start and begins < end:
             yield Step("pause", {"from": calendar.local(begins), "to": calendar.local(ends)})
-    told, day, last, more = 0, calendar.local(start).date(), calendar.local(end).date(), 0
+    day, last = calendar.local(start).date(), calendar.local(end).date()
+    told = min(last, day + timedelta(days=MOST - 1))
     segments = _segments(calendar, start, end, pauses)
     segment = next(segments, None)
-    while day <= last:
-        found = False
+    while day <= told:
+        counts = False
         while segment is not None and segment[0].date() <= day:
             begins, ends = segment
-            length = ends.astimezone(UTC) - begins.astimezone(UTC)
-            counted += length
-            found = True
-            if told < MOST:
-                yield Step("counted", {"from": begins, "to": ends, "length": length})
-                if begins.utcoffset() != ends.utcoffset():
-                    yield Step(
-                        "clock_change", {"day": day, "by": (ends.utcoffset() or _NONE) - (begins.utcoffset() or _NONE)}
-                    )
-            segment = next(segments, None)
-        closed = None if found else calendar.closed(day)
-        if closed is not None and told < MOST:
+            yield Step("counted", {"from": begins, "to": ends, "length": ends.astimezone(UTC) - begins.astimezone(UTC)})
+            if begins.utcoffset() != ends.utcoffset():
+                yield Step("clock_change", {"day": day})
+            counts, segment = True, next(segments, None)
+        closed = None if counts else calendar.closed(day)
+        if closed is not None:
             yield Step("skipped", {"day": day, **closed._asdict()})
-        told, more = told + 1, more + (told >= MOST)
         day += timedelta(days=1)
-    if more:
-        yield Step("more_days", {"count": more})
-    yield Step("total", {"length": counted})
+    if last > told:
+        yield Step("more_days", {"count": (last - told).days})
+    yield Step("total", {"length": calendar.between(start, end, pauses) if start < end else _NONE})
     reached = start if backward else end
     yield Step("due", {"at": calendar.local(reached), "closing": not backward and not calendar.is_open(reached)})
 
