@@ -94,7 +94,7 @@ def _count(case: Mapping[str, Any], name: str, default: int | None = None) -> in
 
 def _length(case: Mapping[str, Any], name: str, unit: timedelta) -> timedelta:
     given = _given(case, name, "un nombre")
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(given, bool) or not isinstance(given, int | float) or given != given:  # noqa: PLR0124  (NaN is no number)
         raise BadInput("number", f"« {shown(given)} » n'est pas un nombre", field=name, accepted="0 ou davantage")
     if given < 0:
         raise BadInput("negative", "une durée ne peut pas être négative", field=name, accepted="0 ou davantage")
