@@ -52,15 +52,15 @@ def of_working_time(
     day, last = calendar.local(start).date(), calendar.local(end).date()
     told = min(last, day + timedelta(days=MOST - 1))
     segments = _segments(calendar, start, end, pauses)
-    segment = next(segments, None)
+    segment, until = next(segments, None), None
     while day <= told:
-        counts = False
+        counts = until is not None and until.replace(tzinfo=None) > datetime(day.year, day.month, day.day)  # noqa: DTZ001  (a wall time)
         while segment is not None and segment[0].date() <= day:
             begins, ends = segment
             yield Step("counted", {"from": begins, "to": ends, "length": ends.astimezone(UTC) - begins.astimezone(UTC)})
             if begins.utcoffset() != ends.utcoffset():
                 yield Step("clock_change", {"day": day})
-            counts, segment = True, next(segments, None)
+            counts, until, segment = True, ends, next(segments, None)
         closed = None if counts else calendar.closed(day)
         if closed is not None:
             yield Step("skipped", {"day": day, **closed._asdict()})

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from states import explanation
 from states.calendar import calendar
 from states.errors import BadInput
 
@@ -150,6 +151,28 @@ def test_a_night_runs_into_the_next_day_and_a_holiday_cuts_it_at_midnight():
     assert next(calendar(night).open_periods(friday)) == (utc("2026-11-27T21:00:00"), utc("2026-11-28T05:00:00"))
     closed = calendar({**night, "holidays": ["2026-11-28"]})
     assert next(closed.open_periods(friday)) == (utc("2026-11-27T21:00:00"), utc("2026-11-27T23:00:00"))
+
+
+def test_a_day_that_a_night_runs_into_is_not_told_as_a_day_that_does_not_count():
+    hours = calendar({"timezone": "Europe/Paris", "week": {"fri": [["22:00", "30:00"]], "mon": [["09:00", "12:00"]]}})
+    start = at("2026-11-27T20:00:00+01:00")
+    said = explanation.sentences(list(explanation.of_working_time(hours, start, hours.add(start, 9 * HOUR))))
+    assert said[1:4] == [
+        "Compté : du vendredi 27 novembre 2026 à 22 h 00 au samedi 28 novembre 2026 à 6 h 00, soit 8 h.",
+        "Le dimanche 29 novembre 2026 ne compte pas : fin de semaine.",
+        "Compté : lundi 30 novembre 2026, de 9 h 00 à 10 h 00, soit 1 h.",
+    ]
+
+
+def test_a_long_derivation_tells_forty_days_and_counts_the_others():
+    hours, start = calendar(OFFICE), at("2026-01-05T09:00:00+01:00")
+    steps = list(explanation.of_working_time(hours, start, hours.add(start, 700 * HOUR)))  # 138 days
+    assert {step.code: step.facts for step in steps}["total"]["length"] == 700 * HOUR
+    assert explanation.sentences(steps)[-3:] == [
+        "Et 98 autres jours, comptés de la même façon.",
+        "En tout : 700 h d'ouverture.",
+        "Échéance : vendredi 22 mai 2026 à 18 h 00, à la fermeture.",
+    ]
 
 
 def test_a_closure_wins_over_an_exceptional_opening_which_wins_over_the_week():

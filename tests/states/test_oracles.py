@@ -49,6 +49,18 @@ def test_every_convention_that_was_chosen(case):
     assert answer(case, LAW)["result"] == case["expected"]
 
 
+SECONDS = {"add_business_seconds": 1, "add_business_minutes": 60, "add_business_hours": 3600, "sla_due": 60}
+
+
+@pytest.mark.parametrize("case", chosen(case for case in WORKING if case["operation"] in SECONDS))
+def test_the_segments_told_of_a_due_date_add_up_to_its_length(case):
+    length = SECONDS[case["operation"]] * case.get("amount", case.get("target_minutes"))
+    steps = answer(case, LAW)["explanation"]["steps"]
+    told = sum(step["length"] for step in steps if step["step"] == "counted")
+    assert told == length or (told < length and "more_days" in [step["step"] for step in steps])
+    assert [step["length"] for step in steps if step["step"] == "total"] == [length]
+
+
 @pytest.mark.parametrize("case", chosen(case for case in WORKING if case["id"] in REFUSED))
 def test_every_convention_that_was_refused_is_answered_by_ours(case):
     assert answer(case, LAW)["result"] == REFUSED[case["id"]] != case["expected"]
