@@ -22,7 +22,7 @@ FORMS = "operation (temps d'ouverture), rule, procedure ou months et days (déla
 UNITS = {"seconds": timedelta(seconds=1), "minutes": timedelta(minutes=1), "hours": timedelta(hours=1)}
 LONGEST = timedelta(days=366 * (LAST_YEAR - FIRST_YEAR + 1))
 MOST_PERIODS, MOST_WORDS = 1000, 500
-HOLIDAY_RULE = "ue_1182_71"
+EUROPEAN_RULE = "ue_1182_71"
 SILENCE_RULE = "service_en_ligne"
 Steps = Sequence[Step]
 
@@ -368,7 +368,7 @@ def _legal(case: Mapping[str, Any], reference: Reference) -> tuple[Any, Steps]:
 def _european(case: Mapping[str, Any], reference: Reference) -> tuple[Any, Steps]:
     """Months and days by Regulation 1182/71."""
     _, holidays = _law(case, reference)
-    reckoning = reference.table.reckonings[HOLIDAY_RULE]
+    reckoning = reference.table.reckonings[EUROPEAN_RULE]
     limit = reckoning.limit(months=_count(case, "months", 0), days=_count(case, "days", 0))
     found = legal.due(limit, _day(case, "start"), holidays=holidays, **_added(case))
     told = Step("reckoning", {"title": reckoning.title, "basis": reckoning.basis})
