@@ -10,13 +10,13 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test kill check format lock bench replay pgbouncer version sbom
+.PHONY: help setup demo clean test test-long kill check format lock bench bench-clock replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv (again only when the lock or pyproject.toml changes)
 
@@ -50,11 +50,21 @@ check: setup ## format, lint, types, and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
+test-long: setup ## a million random due dates against a walk from minute to minute
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m long tests/states $(ARGS)
+
 kill: setup ## the long test: real workers and a real broker, killed while they work
 	@$(BIN)/python -m pytest -q -m long tests/e2e $(ARGS)
 
 bench: setup ## the benchmark: transitions per second, beside raw SQL
 	@$(BIN)/python -m bench $(ARGS)
+
+# What it compares with wants an older python-dateutil than the lock holds: an environment of its own.
+bench-clock: ## the benchmark of due dates, beside the package businesstimedelta
+	@test -x .coupe-file/bench-clock/bin/python || $(PYTHON) -m venv .coupe-file/bench-clock
+	@.coupe-file/bench-clock/bin/python -c 'import businesstimedelta' 2>/dev/null || PIP_ROOT_USER_ACTION=ignore \
+	  .coupe-file/bench-clock/bin/python -m pip install --quiet --disable-pip-version-check 'businesstimedelta>=1.0.1' tzdata
+	@.coupe-file/bench-clock/bin/python -m bench.clock $(ARGS)
 
 pgbouncer: setup ## the core's tests through PgBouncer in transaction mode (needs the program pgbouncer)
 	@$(BIN)/python -m pytest -q -m long tests/pgbouncer $(ARGS)

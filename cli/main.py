@@ -17,6 +17,7 @@ from cli import completion, copies, database, filing, operate, reading, say, ver
 from cli.administrations import directory
 from cli.circuits import workflow
 from cli.clock import clock
+from cli.compute import compute
 from cli.door import Command, Door
 from cli.options import Json
 from cli.outbox import outbox
@@ -189,6 +190,7 @@ for _name, _command in (
     ("backup", copies.backup),
     ("restore", copies.restore),
     ("replay", replay),
+    ("compute", compute),
 ):
     _register(OPERATE, _name, _command)
 app.add_typer(outbox, name="outbox", rich_help_panel=OPERATE)
