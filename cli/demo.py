@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +15,9 @@ from sqlalchemy.orm import Session, sessionmaker
 import config
 from cli import administrations, say
 from config import yamltext
+from config.holidays import of_zone
 from states import fields
+from states.calendar import WEEKDAYS, calendar
 from workflow import business_time, directory, directory_file, reconcile, scenario
 from workflow.scenario import Step
 
@@ -24,7 +25,10 @@ FILE = Path(config.__file__).parent / "demo" / "dossiers.yaml"
 RATE = 3600.0
 """Seconds of the dossiers' time for a real one: an hour a second."""
 EVERY, LEASE = 0.2, timedelta(seconds=1)
-ZONE = ZoneInfo(say.PARIS)
+OFFICES = calendar(
+    {"timezone": say.PARIS, "week": {day: [["08:00", "20:00"]] for day in WEEKDAYS[:5]}}, holidays=of_zone("metropole")
+)
+"""When time runs; elsewhen it leaps."""
 
 
 OPENED = "demo"
@@ -86,10 +90,10 @@ class Driver(threading.Thread):
     def _drive(self) -> None:
         with self._make.begin() as session:
             driven = business_time.drive(session, rate=RATE, lease=LEASE)
-            morning = business_time.night_ends(driven.now, ZONE)
-            if morning is None or driven.paused or driven.busy:
+            if driven.paused or driven.busy:
                 return
-            to = morning if driven.next_wake is None else min(morning, driven.next_wake)
+            opens = OFFICES.next_open(driven.now)
+            to = opens if driven.next_wake is None else min(opens, driven.next_wake)
             if to > driven.now:
                 business_time.jump(session, to - driven.now)
                 business_time.drive(session, rate=RATE, lease=LEASE)

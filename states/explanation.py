@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
@@ -124,7 +125,7 @@ def of_working_days(
 # --- the words --------------------------------------------------------------------------------------------------------
 
 
-class Words:
+class Words(ABC):
     """The sentences of one language."""
 
     weekdays: ClassVar[tuple[str, ...]]
@@ -161,25 +162,25 @@ class Words:
             return self.day(value)
         return self.length(value) if isinstance(value, timedelta) else value
 
+    @abstractmethod
     def day(self, day: date) -> str:
         """A date in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def instant(self, at: datetime) -> str:
         """A local instant in words; of an hour that comes twice, which of the two."""
-        raise NotImplementedError
 
+    @abstractmethod
     def time(self, at: datetime) -> str:
         """The time of a local instant in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def closed(self, facts: Mapping[str, Any]) -> str:
         """Why a day does not count."""
-        raise NotImplementedError
 
+    @abstractmethod
     def length(self, length: timedelta) -> str:
         """A length in words."""
-        raise NotImplementedError
 
 
 class French(Words):

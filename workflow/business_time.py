@@ -6,15 +6,13 @@ This is the only module that reads a clock of this machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.errors import BadInput
 
-OPENS, CLOSES, SATURDAY = time(8), time(20), 5
 FASTEST = 10_000_000.0  # seconds of business time for a real one: a demo, a test
 
 
@@ -140,17 +138,6 @@ def drive(session: Session, *, rate: float, lease: timedelta) -> Driven:
             length = lease if row.next_wake is None else min(lease, (row.next_wake - row.now) / rate + _HAIR)
         session.execute(text(_DRIVE), {"rate": rate, "length": length})
     return Driven(row.now, row.paused, busy, row.next_wake)
-
-
-def night_ends(now: datetime, zone: ZoneInfo) -> datetime | None:
-    """When offices open again, at 8:00 of the next working weekday; None while they are open, from 8:00 to 20:00."""
-    there = now.astimezone(zone)
-    if there.weekday() < SATURDAY and OPENS <= there.time() < CLOSES:
-        return None
-    day = there.date() if there.time() < OPENS else there.date() + timedelta(days=1)
-    while day.weekday() >= SATURDAY:
-        day += timedelta(days=1)
-    return datetime.combine(day, OPENS, zone)
 
 
 def paused(session: Session) -> bool:

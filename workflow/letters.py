@@ -6,13 +6,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
+from states.explanation import LANGUAGES
 from workflow.outbox import Outgoing
 
-_DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-_MONTHS = (
-    "janvier", "février", "mars", "avril", "mai", "juin",
-    "juillet", "août", "septembre", "octobre", "novembre", "décembre",
-)  # fmt: skip
 _HAPPENED = {
     SUBMIT: ("dossier déposé", "Le dossier a été déposé."),
     "triage": ("dossier orienté", "Le dossier a été orienté vers l'administration compétente."),
@@ -74,6 +70,4 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
 
 def date(instant: datetime, zone: ZoneInfo) -> str:
     """An instant as a reader says it: « mardi 24 novembre 2026 à 18 h 00 »."""
-    local = instant.astimezone(zone)
-    day = "1er" if local.day == 1 else str(local.day)
-    return f"{_DAYS[local.weekday()]} {day} {_MONTHS[local.month - 1]} {local.year} à {local.hour} h {local.minute:02d}"
+    return LANGUAGES["fr"].instant(instant.astimezone(zone).replace(second=0, microsecond=0))

@@ -2,7 +2,6 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -218,21 +217,3 @@ def test_real_time_is_neither_paused_nor_moved(world):
     call(world, business_time.start_at, datetime(2026, 1, 1, tzinfo=UTC))
     call(world, business_time.follow)
     assert not call(world, business_time.drivable)
-
-
-@pytest.mark.parametrize(
-    ("at", "morning"),
-    [
-        ("2026-11-24T05:00", "2026-11-24T08:00"),
-        ("2026-11-24T08:00", None),
-        ("2026-11-24T19:59", None),
-        ("2026-11-24T20:00", "2026-11-25T08:00"),
-        ("2026-11-27T20:00", "2026-11-30T08:00"),
-        ("2026-11-28T12:00", "2026-11-30T08:00"),
-        ("2027-03-28T02:30", "2027-03-29T08:00"),
-    ],
-)
-def test_a_night_ends_at_eight_of_the_next_working_weekday(at, morning):
-    paris = ZoneInfo("Europe/Paris")
-    ends = business_time.night_ends(datetime.fromisoformat(at).replace(tzinfo=paris), paris)
-    assert ends == (datetime.fromisoformat(morning).replace(tzinfo=paris) if morning else None)

@@ -143,3 +143,20 @@ def test_nothing_leaves_for_the_dossier_that_was_resolved_and_the_exhausted_ladd
 def test_on_the_first_of_december_the_missed_answer_of_chalon_goes_to_the_ministry(opened):
     opened.to("2026-12-01T18:01")
     assert ("01/12 18:00", "71-0004", "escalate", "dgesip") in opened.happened()
+
+
+@pytest.mark.parametrize(
+    ("at", "morning"),
+    [
+        ("2026-11-24T05:00", "2026-11-24T08:00"),
+        ("2026-11-24T08:00", None),
+        ("2026-11-24T19:59", None),
+        ("2026-11-24T20:00", "2026-11-25T08:00"),
+        ("2026-11-27T20:00", "2026-11-30T08:00"),
+        ("2026-11-28T12:00", "2026-11-30T08:00"),
+        ("2027-03-28T01:30", "2027-03-30T08:00"),  # Easter Monday
+    ],
+)
+def test_a_night_ends_at_eight_of_the_next_working_weekday(at, morning):
+    opens = demo.OFFICES.next_open(datetime.fromisoformat(at).replace(tzinfo=PARIS))
+    assert opens == datetime.fromisoformat(morning or at).replace(tzinfo=PARIS)
