@@ -19,7 +19,7 @@ from cli import say, words
 from states.decide import BREACH, IDLE, LAPSE, REMIND
 from states.definition import Definition
 from workflow import definitions
-from workflow.letters import date
+from workflow.letters import date, happened
 
 QUIET = frozenset({LAPSE, IDLE})
 SOON = timedelta(days=2)
@@ -111,7 +111,7 @@ class Watch:
             if row.id in self._sent:
                 continue
             self._sent.add(row.id)
-            subject = words.event(self._labels[row.definition_id], row.cause["kind"])
+            subject = _called(self._labels[row.definition_id], row.cause["kind"])
             yield Line(row.not_before, row.reference, f"{LETTER} {subject} {ARROW} {row.sent_to}", "cyan")
         self._since = session.execute(text(_NEWEST)).scalar()
 
@@ -170,10 +170,15 @@ def _sentence(row: Any, definition: Definition) -> tuple[str, str]:
         return f"rappel : « {clock} » le {say.short(datetime.fromisoformat(row.command['due']))}", "yellow"
     if row.kind == BREACH:
         return f"échéance manquée : « {clock} »", "red"
-    label = words.event(definition, row.kind)
+    label = _called(definition, row.kind)
     if row.unit is not None:
         who = "l'horloge : " if row.role == "system" else ""
         return f"{who}{label} {ARROW} {row.unit}", "bold magenta" if row.role == "system" else "bold"
     if row.role == "system":
         return f"l'horloge : {label}", "bold"
     return label, "green" if row.effect.get("phase") == "resolved" else ""
+
+
+def _called(definition: Definition, kind: str) -> str:
+    """What an event is called, as its letter does; else by the label of what was asked."""
+    return happened(kind) or words.event(definition, kind).lower()

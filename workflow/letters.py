@@ -68,6 +68,12 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
     return found or (cause["kind"], f"Événement : {cause['kind']}.")
 
 
+def happened(kind: str) -> str | None:
+    """What an event is called once it has happened: « dossier résolu »; None for one that has no name of its own."""
+    found = _HAPPENED.get(kind)
+    return found[0] if found is not None else None
+
+
 def date(instant: datetime, zone: ZoneInfo) -> str:
     """An instant as a reader says it: « mardi 24 novembre 2026 à 18 h 00 »."""
     return LANGUAGES["fr"].instant(instant.astimezone(zone).replace(second=0, microsecond=0))

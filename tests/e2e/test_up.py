@@ -109,8 +109,8 @@ def test_the_demo_runs_is_moved_on_stops_and_restarts_on_what_it_kept(up, home):
     said = run.cli("clock", "to", "2026-11-24 18:01")
     assert said.returncode == 0, said.stderr
     assert "mardi 24 novembre 2026 à 18 h 01" in said.stdout
-    run.until("52-0012  l'horloge : Saisir l'échelon supérieur")
-    run.until("64-0001  l'horloge : Saisir l'échelon supérieur → Préfecture des Pyrénées-Atlantiques")
+    run.until("52-0012  l'horloge : un échelon supérieur est saisi")
+    run.until("64-0001  l'horloge : un échelon supérieur est saisi → Préfecture des Pyrénées-Atlantiques")
     run.until("64-0001  ✉ .* → directrice-lacq@personne.example, vp-lacq@personne.example")
     assert "13-0008" not in run.said(), "nothing leaves for the dossier that was resolved"
     letters = list((home / "h/courriers").glob("*.eml"))
@@ -134,7 +134,7 @@ def test_the_demo_goes_on_whatever_is_killed(up):
         family = run.family()
         assert family.get(name), f"no {name} among {family}"
         os.kill(min(family[name]), signal.SIGKILL)
-    run.until("24/11/2026 21:00  974-0010  l'horloge : Lever la demande")
+    run.until("24/11/2026 21:00  974-0010  l'horloge : la demande au porteur est close")
     run.until("25/11/2026 10:00  17-0005  rappel")
     assert run.cli("verify", "--json").returncode == 0
     for name in ("worker-1", "beat", "valkey", "postgres"):
