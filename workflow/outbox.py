@@ -221,13 +221,6 @@ def _wait(session: Session, key: int, attempts: int, why: str) -> None:
     )
 
 
-def requeue(session: Session, key: int) -> bool:
-    """Send a dead, void or held notice after all; its message id stays the same."""
-    statement = """update notices set state = 'queued', attempts = 0, next_at = clock_timestamp(), why = null
-                   where id = :id and state in ('dead', 'void', 'held')"""
-    return bool(session.execute(text(statement + " returning id"), {"id": key}).first())
-
-
 # --- what an operator does --------------------------------------------------------------------------------------------
 
 STATES = ("queued", "dead", "held", "sent", "void")

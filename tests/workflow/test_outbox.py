@@ -11,6 +11,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from config.settings import Settings
+from states.errors import Refused
 from tasks.deliver import deliver_all
 from workflow import outbox
 
@@ -106,14 +107,15 @@ def test_a_notice_that_was_held_or_void_or_dead_is_sent_when_an_operator_asks_an
             "update notices set state = :state, sent_at = null, attempts = 8, why = 'x' where id = 1", state=state
         )
         with submitted.make.begin() as session:
-            assert outbox.requeue(session, 1)
+            assert outbox.change(session, [1], "requeue") == [1]
         assert submitted.sql("select state, attempts, why, message_id from notices where id = 1") == [
             ("queued", 0, None, before)
         ]
     deliver(submitted, f"file:{tmp_path}")
-    with submitted.make.begin() as session:
-        assert not outbox.requeue(session, 1)
-        assert not outbox.requeue(session, 999)
+    with submitted.make() as session:
+        for key, words in ((1, "envoyé"), (999, "inconnu")):
+            with pytest.raises(Refused, match=words):
+                outbox.change(session, [key], "requeue")
     assert (tmp_path / f"{before}.eml").exists()
 
 
