@@ -67,7 +67,7 @@ def address(*, current: bool = True, by: Settings | None = None) -> Iterator[str
     with embedded(chosen.home) as server:
         ensure(server, NAME)
         url = server.url(NAME)
-        if current and _behind(url):
+        if current and standing(url).behind:
             prepare(url)
         yield url
 
@@ -248,14 +248,10 @@ def ensure(server: Postgres, name: str) -> None:
                     raise
 
 
-def _behind(url: str) -> bool:
-    """Whether the tables are older than this program's last migration, read without loading the migrations."""
-    with psycopg.connect(_plain(url), autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-        try:
-            row = connection.execute("select max(version_num) from alembic_version").fetchone()
-        except psycopg.errors.UndefinedTable:
-            return True
-    return row is None or row[0] is None or str(row[0]) < schema.wanted()
+def standing(url: str, *, pooled: bool = False) -> schema.Standing:
+    """Which version the tables are of, beside the one that this program knows, read without loading the migrations."""
+    with bound(url, pooled=pooled) as made, made.connect() as connection:
+        return schema.standing(connection)
 
 
 def prepare(

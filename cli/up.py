@@ -97,8 +97,10 @@ class Installation:
                 if self._demo:
                     with make() as session:
                         watch.look(session)
-                self._supervisor.start_programs(self._programs())
+                beat, first, *others = self._programs()
+                self._supervisor.start_programs([beat, first])  # two that suffice; the others would slow their start
                 self._until_ready(make)
+                self._supervisor.start_programs(others)
                 if self._demo:
                     driver = Driver(make)
                     driver.start()
@@ -149,7 +151,10 @@ class Installation:
         else:
             database.ensure(self._postgres, self._name)
             url = self._postgres.url(self._name)
-        database.prepare(url)
+        pooled = self._settings.pooled
+        tables = database.standing(url, pooled=pooled)
+        if tables.behind or tables.ahead:  # of what is ahead, the migrations know whether this program still works
+            database.prepare(url, pooled=pooled)
         return url
 
     def _redis(self) -> str:
@@ -192,7 +197,7 @@ class Installation:
         celery = (sys.executable, *as_root, "-m", "celery", "--quiet", "--app", "tasks.app")
         quiet = ("--loglevel", "WARNING")
         alone = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat")
-        found = [
+        workers = [
             Program(
                 name,
                 (*celery, "worker", "--hostname", f"{name}@coupe-file", *alone, *quiet),
@@ -200,7 +205,7 @@ class Installation:
             )
             for name in (f"worker-{number}" for number in range(1, self._workers + 1))
         ]
-        return [*found, Program("beat", (*celery, "beat", *quiet), {**variables, "COUPE_FILE_PROCESS": "beat"})]
+        return [Program("beat", (*celery, "beat", *quiet), {**variables, "COUPE_FILE_PROCESS": "beat"}), *workers]
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
