@@ -20,7 +20,7 @@ from local.folder import LocalError, home
 from local.postgres import Postgres
 from local.supervisor import announced
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import schema, upgrade
+from workflow import almanac, schema, upgrade
 
 NAME, DEMO = "coupe_file", "coupe_file_demo"
 LOCK_PATIENCE = "4s"
@@ -262,6 +262,7 @@ def prepare(
 
     upgrade.migrate(url, tell=tell)
     with bound(url, pooled=pooled) as made, schema.sessions(made).begin() as session:
+        almanac.keep_shipped(session)
         return keep_missing(session)
 
 

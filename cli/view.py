@@ -155,7 +155,7 @@ def _then(loaded: Loaded, draft: Draft) -> str | None:
     definition, dossier = loaded.compiled.definition, draft.dossier
     moves = sorted(
         (instant, name)
-        for instant, name, step in clocks.steps(definition, dossier)
+        for instant, name, step in clocks.steps(definition, dossier, draft.context.almanac)
         if step in (clocks.MOVE_STEP, clocks.DUE_STEP)
     )
     if not moves:

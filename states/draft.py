@@ -79,6 +79,27 @@ class Draft:
         clock = self.dossier.clocks[name]
         self.put_clock(name, replace(clock, done=(*clock.done, step)))
 
+    def start_clock(self, name: str, *, dated: bool = False) -> bool:
+        """Start a clock, or its next cycle, if it is one of this dossier's; whether it started. `dated`: at submission,
+        by its field. Raises BadInput.
+        """
+        rule, last = self.definition.clocks[name], self.dossier.clocks.get(name)
+        ladder, rung = self.definition.ladder, self.dossier.rung
+        named = {"rung": ladder[rung].rung} if rung is not None and rung < len(ladder) else {}
+        if not clocks.starts(rule, {**self.dossier.data, **named}, last, dated=dated):
+            return False
+        clock = clocks.begin(
+            rule,
+            n=1 if last is None else last.n + 1,
+            start=self.effective,
+            fields=self.dossier.data,
+            almanac=self.context.almanac,
+            unit=self.dossier.unit,
+            dated=dated,
+        )
+        self.put_clock(name, clock)
+        return True
+
     def rate_clocks(self) -> None:
         """Derive anew the due instants of the clocks that run and are not yet past due: a missed date stays as it was."""
         dossier = self.dossier
@@ -86,7 +107,7 @@ class Draft:
             rule = self.definition.clocks.get(name)
             if rule is None or clock.end is not None or clocks.DUE_STEP in clock.done:
                 continue
-            due = clocks.due(rule, name, clock, dossier.holds, dossier.data)
+            due = clocks.due(rule, name, clock, dossier.holds, dossier.data, self.context.almanac)
             if due != clock.due:
                 self.put_clock(name, replace(clock, due=due))
 
@@ -108,7 +129,8 @@ class Draft:
 
     def seal(self) -> None:
         """Say in the last event when the dossier is due and when the clock must next look at it."""
-        due, wake = clocks.due_at(self.dossier), clocks.wake(self.definition, self.dossier, self.at)
+        due = clocks.due_at(self.dossier)
+        wake = clocks.wake(self.definition, self.dossier, self.at, self.context.almanac)
         effect = self.events[-1].effect
         if due != self.dossier.due_at:
             self.dossier.due_at = effect["due_at"] = due

@@ -31,7 +31,10 @@ def check(definition: Definition, asked: Trigger | Submission, args: Mapping[str
                     "missing", "obligatoire et absent", field=name, accepted=_expected(definition.fields[name])
                 )
             continue
-        values[name] = _READ[definition.fields[name].type](name, definition.fields[name], given)
+        rule = definition.fields[name]
+        if rule.type == "clock":
+            rule = rule.model_copy(update={"of": tuple(definition.clocks)})
+        values[name] = _READ[rule.type](name, rule, given)
     return values
 
 
@@ -54,6 +57,7 @@ _EXPECTED = {
     "code": f"un code de {MAX_CODE} signes au plus",
     "commune": "le code INSEE d'une commune, par exemple 64300",
     "topic": "le code d'un sujet de l'annuaire",
+    "clock": "le nom d'un délai de la définition",
 }
 
 
@@ -183,4 +187,5 @@ _READ: dict[str, Callable[[str, FieldRule, Any], Any]] = {
     "code": _code,
     "commune": _code,
     "topic": _code,
+    "clock": _choice,
 }

@@ -14,9 +14,11 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, TextClause, select, text
 from sqlalchemy.orm import Session
 
+from states.almanac import Almanac
 from states.definition import Definition
 from states.dossier import Context, Dossier, Json, Rung
 from states.errors import BadInput
+from workflow import almanac
 from workflow.models import Commune, Competence, Person, Unit
 
 STAFF = ("referent", "head", "prefet", "operator")
@@ -26,6 +28,7 @@ ANYWHERE = "*"
 @dataclass(slots=True)
 class _Revision:
     number: int
+    almanac: Almanac
     staff: dict[int, list[tuple[int, Any, Any]]] = field(default_factory=dict)
     ladders: dict[tuple[str, str], tuple[tuple[int, int | None], ...]] = field(default_factory=dict)
 
@@ -52,6 +55,12 @@ def contexts(session: Session, dossiers: Iterable[Dossier], at: datetime, revisi
     return found
 
 
+def almanac_now(session: Session) -> Almanac:
+    """The calendars and the table of rules, as they stand."""
+    revision: int = session.execute(text("select revision from directory")).scalar_one()
+    return _current(session, revision).almanac
+
+
 def ladder_context(session: Session, data: Json, at: datetime) -> Context:
     """The ladder of a topic at a place, for a dossier about to be opened."""
     revision: int = session.execute(text("select revision from directory")).scalar_one()
@@ -63,7 +72,7 @@ def _current(session: Session, revision: int) -> _Revision:
     held = _revisions.get(engine)
     if held is not None and held.number == revision:
         return held
-    fresh = _Revision(revision)
+    fresh = _Revision(revision, almanac.read(session))
     for row in session.execute(text(_STAFF), {"roles": list(STAFF)}):
         fresh.staff.setdefault(row.unit_id, []).append((row.person_id, row.valid_from, row.valid_to))
     _revisions[engine] = fresh
@@ -76,7 +85,7 @@ def _context(session: Session, current: _Revision, dossier: Dossier, at: datetim
         for index, unit in _ladder(session, current, dossier.data)
     )
     members = frozenset(_there(current, dossier.unit, at)) if dossier.unit is not None else frozenset()
-    return Context(rungs, members)
+    return Context(rungs, members, current.almanac)
 
 
 def _there(current: _Revision, unit: int, at: datetime) -> list[int]:

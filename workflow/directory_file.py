@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config import calendars
 from states import fields
 from states.errors import BadInput
 from workflow.directory import ANYWHERE
@@ -38,7 +39,7 @@ class Sheet:
 
 SHEETS = (
     Sheet("communes", ("code", "name")),
-    Sheet("units", ("code", "name", "level"), ("mailbox", "telephone", "zone", "valid_from", "valid_to")),
+    Sheet("units", ("code", "name", "level"), ("mailbox", "telephone", "zone", "calendar", "valid_from", "valid_to")),
     Sheet("people", ("login", "name"), ("mail",)),
     Sheet("memberships", ("login", "role"), ("unit", "valid_from", "valid_to")),
     Sheet("competences", ("topic", "area", "rung"), ("unit",)),
@@ -64,6 +65,7 @@ def check(sheets: Mapping[str, Lines], known: Mapping[str, frozenset[str]] | Non
     codes = {
         "unit": _keys(sheets, "units", "code") | found.get("unit", frozenset()),
         "login": _keys(sheets, "people", "login") | found.get("login", frozenset()),
+        "calendar": found.get("calendar") or frozenset(calendars.documents()),
     }
     problems = [
         problem
@@ -153,6 +155,8 @@ def _cell(name: str, column: str, value: str, codes: Mapping[str, frozenset[str]
         return _wrong_instant(value)
     if column == "zone" and not _is_zone(value):
         return f"fuseau inconnu : « {value} » ; accepté : un nom comme Europe/Paris ou Indian/Reunion"
+    if column == "calendar" and value not in codes["calendar"]:
+        return f"calendrier inconnu : « {value} » ; accepté : {', '.join(sorted(codes['calendar']))}"
     return None
 
 
@@ -190,11 +194,11 @@ insert into communes (code, name) select * from unnest(cast(:code as text[]), ca
 on conflict (code) do update set name = excluded.name
 """
 _UNITS = """
-insert into units (code, name, level, mailbox, telephone, zone, valid_from, valid_to)
+insert into units (code, name, level, mailbox, telephone, zone, calendar, valid_from, valid_to)
 select * from unnest(cast(:code as text[]), cast(:name as text[]), cast(:level as text[]), cast(:mailbox as text[]),
-    cast(:telephone as text[]), cast(:zone as text[]), cast(:valid_from as timestamptz[]), cast(:valid_to as timestamptz[]))
+    cast(:telephone as text[]), cast(:zone as text[]), cast(:calendar as text[]), cast(:valid_from as timestamptz[]), cast(:valid_to as timestamptz[]))
 on conflict (code) do update set name = excluded.name, level = excluded.level, mailbox = excluded.mailbox,
-    telephone = excluded.telephone, zone = excluded.zone, valid_from = excluded.valid_from, valid_to = excluded.valid_to
+    telephone = excluded.telephone, zone = excluded.zone, calendar = excluded.calendar, valid_from = excluded.valid_from, valid_to = excluded.valid_to
 """
 _PEOPLE = """
 insert into persons (login, name, mail) select * from unnest(cast(:login as text[]), cast(:name as text[]), cast(:mail as text[]))
@@ -239,6 +243,9 @@ def known(session: Session) -> dict[str, frozenset[str]]:
     return {
         "unit": frozenset(session.execute(text("select code from units")).scalars()),
         "login": frozenset(session.execute(text("select login from persons")).scalars()),
+        "calendar": frozenset(
+            session.execute(text("select distinct code from almanac where kind = 'calendar'")).scalars()
+        ),
     }
 
 

@@ -79,6 +79,7 @@ class Unit(Base):
     mailbox: Mapped[str | None]
     telephone: Mapped[str | None]
     zone: Mapped[str] = mapped_column(server_default="Europe/Paris")
+    calendar: Mapped[str | None]
     valid_from: Mapped[datetime | None]
     valid_to: Mapped[datetime | None]
 
@@ -142,6 +143,25 @@ class Directory(Base):
     __table_args__ = (PrimaryKeyConstraint("id"), CheckConstraint("id = 1", name="ck_directory_one_row"))
     id: Mapped[int] = mapped_column(SmallInteger, server_default="1", autoincrement=False)
     revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class AlmanacRow(Base):
+    """A version of a calendar, or of the table of legal limits, that clocks name. Never changes; the last of a code holds."""
+
+    __tablename__ = "almanac"
+    __table_args__ = (
+        CheckConstraint("kind in ('calendar', 'rules')", name="ck_almanac_kind"),
+        Index("ix_almanac_code", "kind", "code", "id"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    kind: Mapped[str]
+    code: Mapped[str]
+    digest: Mapped[str]
+    body: Mapped[Json]
+    own: Mapped[bool]
+    who: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 
 
 class DefinitionRow(Base):

@@ -21,6 +21,7 @@ from tests.states.dossiers import (
     HOLDING,
     RACCORDEMENT,
     START,
+    ELAPSED,
     WORKFLOWS,
     Spoil,
     clock,
@@ -504,7 +505,7 @@ def test_an_unknown_key_is_refused_with_those_that_are_accepted():
 
 
 def test_the_line_of_a_problem_is_the_line_of_the_file():
-    path = WORKFLOWS / "coupe-file.v1.yaml"
+    path = ELAPSED
     text = path.read_text(encoding="utf-8").replace("by: [referent, head, prefet]", "by: [mayor]")
     document = yamltext.parse(text)
     ((place, _),) = problems(document.data)
@@ -517,7 +518,7 @@ def test_the_line_of_a_problem_is_the_line_of_the_file():
 @pytest.mark.parametrize("what", REFUSED)
 def test_every_place_of_a_problem_has_a_line(what: str):
     spoil, _, _ = REFUSED[what]
-    document = yamltext.read(WORKFLOWS / "coupe-file.v1.yaml")
+    document = yamltext.read(ELAPSED)
     spoil(document.data)
     try:
         parse(document.data)
@@ -649,7 +650,7 @@ def test_an_empty_file_is_no_definition():
 
 
 def test_a_byte_order_mark_and_crlf_change_nothing():
-    path = WORKFLOWS / "coupe-file.v1.yaml"
+    path = ELAPSED
     text = "\ufeff" + path.read_text(encoding="utf-8").replace("\n", "\r\n")
     assert yamltext.parse(text).data == yamltext.read(path).data
 

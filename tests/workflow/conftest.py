@@ -31,7 +31,7 @@ FORM = {
 }
 REASON = "Deux relances sont restées sans réponse."
 STATEMENT = "Le récépissé est délivré, le chantier peut commencer."
-COUPE_FILE = yamltext.read(Path(__file__).parents[2] / "config/workflows/coupe-file.v1.yaml").data
+COUPE_FILE = yamltext.read(Path(__file__).parents[2] / "tests/definitions/elapsed.v1.yaml").data
 # The least that lives: one clock, and a move that its guard refuses for ever (nobody can open a hold here).
 MINIMAL = {
     "schema": 1, "id": "minimal", "version": 1, "effective": {"from": "2026-01-01"}, "initial": "begun",
