@@ -87,12 +87,8 @@ def placed(rule: ClockRule, clock: Clock, fields: Mapping[str, Any], almanac: Al
     return replace(clock, desk=desk, table=almanac.table, rule=None if chosen is None else chosen.id)
 
 
-def starts(rule: ClockRule, fields: Mapping[str, Any], before: Clock | None, *, dated: bool) -> bool:
-    """Whether this clock starts for a dossier with these fields, `before` being its last cycle."""
-    if rule.start.first and before is not None:
-        return False
-    if dated and rule.start.given and fields.get(rule.start.from_ or "") is None:
-        return False
+def concerns(rule: ClockRule, fields: Mapping[str, Any]) -> bool:
+    """Whether this clock is one of a dossier with these fields."""
     return rule.only is None or all(_word(fields.get(name)) in accepted for name, accepted in rule.only.items())
 
 
@@ -154,7 +150,8 @@ def due(
     """The due instant of a running clock, derived from its start and the ledger of holds. Raises BadInput."""
     length = rule.length
     if isinstance(length, Law):
-        return end_of_day(_desk(clock, almanac).hours, limit(rule, name, clock, holds, almanac).due)
+        hours, day = _desk(clock, almanac).hours, limit(rule, name, clock, holds, almanac).due
+        return hours.end_of_day(hours.reached(day, 0)) if length.at == "closing" else end_of_day(hours, day)
     ran = run(name, clock, holds)
     if isinstance(length, UntilField):
         return datetime.fromisoformat(fields[length.field]) + ran.held

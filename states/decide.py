@@ -294,9 +294,13 @@ def _overtaken(draft: Draft, compiled: Compiled, name: str, by_clock: str | None
 
 
 def _turn(draft: Draft, compiled: Compiled, name: str) -> None:
-    """Stop and start the clocks that a trigger stops and starts; a start while running is a new cycle."""
-    started = {clock_name for clock_name in compiled.clock_starts.get(name, ()) if draft.start_clock(clock_name)}
-    for clock_name in compiled.clock_stops.get(name, ()):
+    """Stop and start the clocks that a trigger stops and starts; a start while running is a new cycle, or its end when
+    the clock is no longer one of this dossier's.
+    """
+    wanted = compiled.clock_starts.get(name, ())
+    started = {clock_name for clock_name in wanted if draft.start_clock(clock_name)}
+    foreign = [clock_name for clock_name in wanted if clock_name not in started and not draft.has_clock(clock_name)]
+    for clock_name in (*compiled.clock_stops.get(name, ()), *foreign):
         clock = draft.dossier.clocks.get(clock_name)
         if clock is not None and clock.end is None and clock_name not in started:
             _stop(draft, name, clock_name, clock)

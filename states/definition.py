@@ -205,6 +205,7 @@ class Law(Model):
     """A legal limit: a date. Either the rule of the table that holds for this procedure, or a reckoning and a length.
 
     Which rule of a procedure's clock holds depends on the date, the zone of the service and the dossier's own fields.
+    Due at the end of its day; or, for a promise of a service that is made in days or months, at the `closing` of that day.
     """
 
     procedure: Name | None = None
@@ -212,12 +213,13 @@ class Law(Model):
     reckoning: Name | None = None
     months: int | None = Field(None, gt=0, le=1_000)
     days: int | None = Field(None, gt=0, le=36_500)
+    at: Literal["closing"] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         by_rule = self.procedure is not None and self.clock is not None
         by_length = self.reckoning is not None and (self.months is None) != (self.days is None)
-        given = {"procedure", "clock"} if by_rule else {"reckoning", "months", "days"}
+        given = {"at", "procedure", "clock"} if by_rule else {"at", "reckoning", "months", "days"}
         if by_rule == by_length or not {name for name, value in self if value is not None} <= given:
             message = "procedure et clock (une règle de la table), ou reckoning avec months ou days"
             raise ValueError(message)

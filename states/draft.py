@@ -79,14 +79,20 @@ class Draft:
         clock = self.dossier.clocks[name]
         self.put_clock(name, replace(clock, done=(*clock.done, step)))
 
+    def has_clock(self, name: str) -> bool:
+        """Whether a clock is one of this dossier's, by its fields and the rung on which it stands."""
+        ladder, rung = self.definition.ladder, self.dossier.rung
+        named = {"rung": ladder[rung].rung} if rung is not None and rung < len(ladder) else {}
+        return clocks.concerns(self.definition.clocks[name], {**self.dossier.data, **named})
+
     def start_clock(self, name: str, *, dated: bool = False) -> bool:
         """Start a clock, or its next cycle, if it is one of this dossier's; whether it started. `dated`: at submission,
         by its field. Raises BadInput.
         """
         rule, last = self.definition.clocks[name], self.dossier.clocks.get(name)
-        ladder, rung = self.definition.ladder, self.dossier.rung
-        named = {"rung": ladder[rung].rung} if rung is not None and rung < len(ladder) else {}
-        if not clocks.starts(rule, {**self.dossier.data, **named}, last, dated=dated):
+        if (rule.start.first and last is not None) or not self.has_clock(name):
+            return False
+        if dated and rule.start.given and self.dossier.data.get(rule.start.from_ or "") is None:
             return False
         clock = clocks.begin(
             rule,

@@ -307,11 +307,12 @@ class Reckoning(BaseModel):
 
 
 class Extension(BaseModel):
-    """What lengthens a limit, when it is asked for by its name."""
+    """What lengthens a limit, when it is asked for by its name; `within`: in so many months from the start, or no more."""
 
     model_config = _FROZEN
 
     title: Words
+    within: int | None = Field(default=None, ge=1, le=100)
     months: int = Field(default=0, ge=0, le=100)
     days: int = Field(default=0, ge=0, le=1000)
     basis: Words

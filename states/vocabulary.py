@@ -211,6 +211,22 @@ def _clock_extendable(draft: Draft) -> Refusal:
         )
     if wanted in clock.extended:
         return "extended", "ce délai a déjà été prolongé à ce titre"
+    return _too_late_to_extend(draft, clock, wanted)
+
+
+def _too_late_to_extend(draft: Draft, clock: Clock, wanted: str) -> Refusal:
+    """An extension that the law wants notified early is none when it is not."""
+    almanac = draft.context.almanac
+    extension = almanac.rules(clock.table).extensions.get(wanted) if clock.rule is not None else None
+    if extension is None or extension.within is None or clock.desk is None:
+        return None
+    hours = almanac.desk(clock.desk).hours
+    last, _ = add_months(hours.local(clock.start).date(), extension.within)
+    if hours.local(draft.effective).date() > last:
+        return (
+            "too_late",
+            f"« {extension.title} » devait être décidée au plus tard le {last:%d/%m/%Y} : le délai ne change pas",
+        )
     return None
 
 
