@@ -22,6 +22,16 @@ FIELDS = {
     "forced": "Passer outre la compétence déclarée dans l'annuaire.",
     "motive": "Le motif de la demande.",
     "answer_by": "Le terme laissé au porteur, avec son fuseau : 2026-12-01T18:00:00+01:00.",
+    "clock": "Le délai, par son nom (coupe-file explain DOSSIER les liste).",
+    "extension": "La prolongation, par son nom.",
+    "started": "Le départ corrigé du délai, avec son fuseau : 2026-11-24T09:00:00+01:00.",
+    "project": "La référence du projet dont ce blocage fait partie.",
+    "procedure": "La procédure en cause, dont dépendent les délais légaux.",
+    "received_on": "La date de réception de la demande par l'administration, AAAA-MM-JJ.",
+    "applicant": "La qualité du demandeur.",
+    "ouvrage": "L'ouvrage, pour un permis de construire.",
+    "evaluation_environnementale": "Projet soumis à évaluation environnementale.",
+    "etude_d_impact": "Projet soumis à étude d'impact.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
 CHOICES = {
@@ -35,6 +45,28 @@ CHOICES = {
     "clarification": "précision",
     "third_party": "réponse d'un tiers",
     "missing_piece": "pièce manquante",
+    "report": "rapport d'évaluation des incidences",
+    "approved": "accordé",
+    "prive": "personne privée",
+    "public": "personne publique",
+    "coupe_file": "demande de coupe-file elle-même",
+    "demande_acceptation": "demande dont le silence vaut acceptation",
+    "demande_rejet": "demande dont le silence vaut rejet",
+    "permis_de_construire": "permis de construire",
+    "declaration_prealable": "déclaration préalable",
+    "autorisation_environnementale": "autorisation environnementale",
+    "enregistrement_icpe": "enregistrement d'une installation classée",
+    "declaration_iota": "déclaration au titre de la loi sur l'eau",
+    "derogation_especes": "dérogation espèces protégées",
+    "defrichement": "défrichement",
+    "archeologie": "archéologie préventive",
+    "certificat_de_projet": "certificat de projet",
+    "raccordement_rte": "raccordement au réseau de transport d'électricité",
+    "nzia": "règlement européen « zéro net » (NZIA)",
+    "crma": "règlement européen sur les matières premières critiques (CRMA)",
+    "maison": "maison individuelle",
+    "monument_ou_erp": "monument historique ou établissement recevant du public",
+    "autre": "autre",
 }
 ROLES = {
     "holder": "porteur",
@@ -55,6 +87,8 @@ EVENTS = {
     "clock.refuse": "L'horloge n'a pas pu agir",
     "clock.idle": "Examiné, rien à faire",
     "definition.migrate": "Passé à une autre version",
+    "hold.late": "Date laissée au porteur dépassée",
+    "clock.rebuild": "Échéance recalculée",
 }
 LEVELS = {
     "territory": "territoire",
@@ -67,6 +101,7 @@ LEVELS = {
 }
 REASONS = {
     "no_triage_in_time": "pas d'orientation dans le délai",
+    "completeness_missed": "complétude non notifiée à temps ; rien n'est réputé complet",
     "rung_commitment_missed": "pas de réponse de l'échelon dans le délai",
     "not_accepted_in_time": "pas d'acceptation dans le délai",
 }

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from states import clocks
+from states import clocks, legal
 from states.dossier import NO_CONTEXT, SYSTEM, Act, Actor, Clock, Context, Decision, Dossier, Hold, Json
 from states.draft import Draft
 from states.errors import Refused, Stale
@@ -153,6 +153,8 @@ def _breach(draft: Draft, compiled: Compiled, name: str) -> None:
     command = {"clock": name, "cycle": clock.n, "due": clock.due.isoformat(), "record": record}
     for started in compiled.clock_starts.get(f"{name}.{clocks.DUE_STEP}", ()):
         draft.start_clock(started)
+    if rule.by_law and clock.desk is not None:
+        _of_a_date(draft, clock, record)
     draft.emit(BREACH, command, fired=key)
     for step in overtaken:
         _lapse(draft, name, clock, step)
@@ -168,6 +170,18 @@ def _silence(draft: Draft, clock: Clock) -> str:
         return "missed"
     silence = draft.context.almanac.rules(clock.table).rule(clock.rule).silence
     return _IMPLIED.get(silence, silence)
+
+
+def _of_a_date(draft: Draft, clock: Clock, record: str) -> None:
+    """What is told of a date that ends at midnight waits for the service to open; a refusal by silence can be contested."""
+    almanac = draft.context.almanac
+    desk = almanac.desk(clock.desk or 0)
+    draft.facts["opens"] = desk.hours.next_open(draft.at).isoformat()
+    if record == _IMPLIED["rejection"]:
+        table, day = almanac.rules(clock.table), desk.hours.local(clock.due).date()
+        appeal = table.choose("recours", "contentieux", on=day, zone=desk.territory)
+        until = legal.due(table.limit(appeal), day, holidays=desk.hours.holidays).due
+        draft.facts["appeal_until"], draft.facts["appeal_basis"] = until.isoformat(), appeal.basis
 
 
 def _lapse(draft: Draft, name: str, clock: Clock, step: str) -> None:

@@ -406,6 +406,11 @@ class ClockRule(Model):
         )
 
     @cached_property
+    def by_law(self) -> bool:
+        """Whether it is due on a date, until the end of that day."""
+        return isinstance(self.length, Law) and self.length.at is None
+
+    @cached_property
     def timed(self) -> bool:
         """Whether it needs a calendar."""
         lengths: list[Any] = [self.length, self.grace, self.floor, *(self.extensions or {}).values()]
