@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 from typer.testing import CliRunner
+
+from tests.conftest import copied
 
 PROGRAM = Path(sys.executable).parent / "coupe-file"
 TABLES = (
@@ -43,10 +43,7 @@ def on_server(server, statement):
 def sampled(postgres, template_database):
     """Give the name of a database with the sample directory and the shipped definitions, loaded by the command line."""
     name = "sampled"
-    on_server(
-        postgres,
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template_database)),
-    )
+    postgres.create_database(name, template_database)
     outside = {**os.environ, "COUPE_FILE_DATABASE_URL": postgres.url(name)}
     for command in (["migrate"], ["directory", "sample"]):
         subprocess.run([PROGRAM, *command], env=outside, check=True, capture_output=True)
@@ -56,19 +53,15 @@ def sampled(postgres, template_database):
 @pytest.fixture
 def database(postgres, sampled):
     """Give the URL of a copy of the sampled database, the test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    on_server(postgres, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(sampled)))
-    yield postgres.url(name)
-    on_server(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with copied(postgres, sampled) as url:
+        yield url
 
 
 @pytest.fixture
 def empty(postgres):
     """Give the URL of a database with nothing in it."""
-    name = f"test_{uuid.uuid4().hex}"
-    on_server(postgres, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield postgres.url(name)
-    on_server(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with copied(postgres, "template0") as url:
+        yield url
 
 
 @pytest.fixture
