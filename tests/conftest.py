@@ -20,6 +20,7 @@ from tests.pgbouncer.pooler import PgBouncer
 from workflow import schema
 
 TEMPLATE = "template"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what the tests start compiles our modules once, not in each process
 IN_MEMORY, ON_DISK = Path("/dev/shm"), Path("/tmp")  # noqa: S108  (a folder of our own is made in it)
 ENOUGH = 2 << 30
 
