@@ -6,7 +6,7 @@ and hands the decisions to `apply`. The edge opens the transaction and commits i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -169,7 +169,7 @@ _KEYS = "select nextval(pg_get_serial_sequence('dossiers', 'id')) from generate_
 def _open(session: Session, submissions: Sequence[Submission], actor: Actor) -> list[Submitted]:
     keys = session.execute(text(_KEYS), {"n": len(submissions)}).scalars().all()
     now, revision = session.execute(text("select business_now(), revision from directory")).one()
-    changes, openings, kept, parties = [], [], [], []
+    changes, openings, parties = [], [], []
     for key, submission in zip(keys, submissions, strict=True):
         at = submission.at or now
         loaded = for_submission(session, submission.definition, at)
@@ -178,11 +178,10 @@ def _open(session: Session, submissions: Sequence[Submission], actor: Actor) -> 
         args, aside = texts.set_aside(definition, key, fields.check(definition, definition.submission, given))
         context = directory.contexts(session, [Dossier(data=args)], at, revision)[0]
         decision = decide_submit(loaded.compiled, actor, args=args, data=args, context=context, at=at)
-        changes.append(Change(key, GENESIS, loaded, decision))
+        changes.append(Change(key, GENESIS, loaded, decision, aside))
         openings.append(Opening(submission.reference or _reference(key, args), submission.key))
-        kept += aside
         parties += [Party(dossier_id=key, person_id=person) for person in _holders(submission, actor)]
-    open_dossiers(session, changes, openings, kept=kept, lane=LANE_BULK if len(changes) >= BULK else LANE_PEOPLE)
+    open_dossiers(session, changes, openings, lane=LANE_BULK if len(changes) >= BULK else LANE_PEOPLE)
     session.add_all(parties)
     session.flush()
     return [Submitted(change.dossier_id, opening.reference) for change, opening in zip(changes, openings, strict=True)]
@@ -239,29 +238,31 @@ def perform(
         raise BadInput("ids", "un dossier est donné deux fois", field="ids", accepted="chaque dossier une fois")
     rows, now, revision, repeats = _lock(session, requests, actor)
     results: dict[int, Result] = {}
-    changes: list[Change] = []
-    kept: list[texts.Kept] = []
     contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
-    for row, context in zip(rows, contexts, strict=True):
-        request = by_id[row.id]
-        if row.error is not None:
-            results[row.id] = Result(row.id, error=Refused("unreadable", f"le dossier {row.id} ne peut pas être lu"))
-            continue
-        if row.id in repeats:
-            results[row.id] = _repeated(session, row, request, repeats[row.id])
-            continue
-        try:
-            change, aside = _decide(session, row, request, actor, context, now, clock_runs=clock_runs)
-        except CoupeFileError as error:
-            results[row.id] = Result(row.id, error=error)
-            continue
-        if change.decision.events:
-            changes.append(change)
-            kept += aside
-        results[row.id] = _result(change)
+
+    def decided() -> Iterator[Change]:
+        for row, context in zip(rows, contexts, strict=True):
+            request = by_id[row.id]
+            if row.error is not None:
+                results[row.id] = Result(
+                    row.id, error=Refused("unreadable", f"le dossier {row.id} ne peut pas être lu")
+                )
+                continue
+            if row.id in repeats:
+                results[row.id] = _repeated(session, row, request, repeats[row.id])
+                continue
+            try:
+                change = _decide(session, row, request, actor, context, now, clock_runs=clock_runs)
+            except CoupeFileError as error:
+                results[row.id] = Result(row.id, error=error)
+                continue
+            results[row.id] = _result(change)
+            if change.decision.events:
+                yield change
+
     if lane is None:
-        lane = LANE_BULK if len(changes) >= BULK else LANE_PEOPLE
-    apply(session, changes, kept=kept, lane=lane)
+        lane = LANE_BULK if len(rows) >= BULK else LANE_PEOPLE
+    apply(session, decided(), lane=lane)
     return [results.get(key) or Result(key, error=_unknown(key)) for key in by_id]
 
 
@@ -333,7 +334,7 @@ def dossier_of(row: Sequence[Any]) -> Dossier:
 
 def _decide(
     session: Session, row: Locked, request: Request, actor: Actor, context: Context, now: datetime, *, clock_runs: bool
-) -> tuple[Change, list[texts.Kept]]:
+) -> Change:
     loaded = get(session, row.definition_id)
     aside: list[texts.Kept] = []
     asked = DUE
@@ -344,7 +345,7 @@ def _decide(
     last = row.dossier.at
     at = max(request.at or now, last) if last is not None else now
     decision = decide(loaded.compiled, row.dossier, asked, context=context, at=at, clock_runs=clock_runs)
-    return Change(row.id, row.head, loaded, decision), aside
+    return Change(row.id, row.head, loaded, decision, aside)
 
 
 def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Request) -> Json:

@@ -40,18 +40,18 @@ def set_aside(definition: Definition, dossier_id: int, args: Json) -> tuple[Json
     return values, kept
 
 
-_KEEP = """
+KEEP = """
 insert into texts (id, dossier_id, field, salt, body)
-select * from unnest(%(ids)b::uuid[], %(dossiers)b::bigint[], %(fields)b::text[], %(salts)b::bytea[], %(bodies)b::text[])
+select * from unnest(%(t_id)b::uuid[], %(t_dossier)b::bigint[], %(t_field)b::text[], %(t_salt)b::bytea[],
+                     %(t_body)b::text[])
 """
+"""Writes texts, in the statement that writes the events that refer to them; its parameters are `columns`."""
+_NAMES = ("t_id", "t_dossier", "t_field", "t_salt", "t_body")
 
 
-def keeping(kept: Sequence[Kept]) -> list[tuple[str, dict[str, Any]]]:
-    """The statement that writes texts, to be sent with the events that refer to them."""
-    if not kept:
-        return []
-    names = ("ids", "dossiers", "fields", "salts", "bodies")
-    return [(_KEEP, dict(zip(names, map(list, zip(*kept, strict=True)), strict=True)))]
+def columns(kept: Sequence[Kept]) -> dict[str, list[Any]]:
+    """Texts as the parameters of `KEEP`."""
+    return dict(zip(_NAMES, map(list, zip(*kept, strict=True)), strict=True)) if kept else {name: [] for name in _NAMES}
 
 
 def bodies(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str | None]:
