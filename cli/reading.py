@@ -9,16 +9,17 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import select, text
 
-from cli import database, say, view, words
-from cli.options import As, Json, Ref, find, reader
-from cli.view import View, written
+from cli import database, say, view
+from cli.options import As, Json, Ref, reader
 from states import clocks
 from states.errors import BadInput
 from states.fields import instant
 from states.migration import MIGRATE
-from workflow import access, definitions
+from workflow import access, definitions, words
+from workflow.access import find
 from workflow.journal import Recorded
 from workflow.models import Unit
+from workflow.view import View, load, written
 
 Last = Annotated[
     int, typer.Option("--last", metavar="N", min=0, max=1000, help="Combien d'événements récents montrer, de 0 à 1000.")
@@ -29,7 +30,7 @@ def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, json: Json = F
     """Montre un dossier : qui a la balle, la prochaine échéance, ce que vous pouvez faire."""
     with database.reading() as session:
         actor = reader(session, as_)
-        seen = view.load(session, find(session, ref, actor), actor)
+        seen = load(session, find(session, ref, actor), actor)
     if json:
         say.document(_shown(seen, last))
         return
@@ -58,7 +59,7 @@ def _shown(seen: View, last: int) -> dict[str, Any]:
         **({"texts": texts} if seen.sees_texts else {}),
         "clocks": running,
         "hold": dossier.hold.encode() if dossier.hold else None,
-        "then": seen.then,
+        "then": view.then(seen),
         "allowed": [trigger.name for trigger in seen.allowed],
         "refused": {trigger.name: why for trigger, why in seen.closed_doors},
         "events": [_recorded(seen, event) for event in seen.events[len(seen.events) - last :]] if last else [],
@@ -144,7 +145,7 @@ def journal(ref: Ref, as_: As = None, json: Json = False) -> None:
     """Montre le journal d'un dossier, du dépôt à maintenant."""
     with database.reading() as session:
         actor = reader(session, as_)
-        seen = view.load(session, find(session, ref, actor), actor)
+        seen = load(session, find(session, ref, actor), actor)
     if json:
         say.document(
             {"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]}

@@ -180,6 +180,7 @@ class FieldRule(Model):
         "code",
         "commune",
         "topic",
+        "siret",
     ]
     min: Bound | None = None
     max: Bound | None = None

@@ -32,6 +32,12 @@ _HAPPENED = {
     "resolve": ("dossier résolu", "Le dossier est résolu. La réponse motivée est à lire dans le dossier."),
     "withdraw": ("dossier retiré", "Le porteur de projet a retiré le dossier."),
     "reopen": ("dossier rouvert", "Le dossier est rouvert."),
+    "write": ("message du porteur", "Le porteur de projet vous a écrit. Son message est à lire dans le dossier."),
+    "message": (
+        "message de l'administration",
+        "L'administration vous a écrit. Son message est à lire dans le dossier.",
+    ),
+    "note": ("note interne", "Une note a été prise entre administrations."),
 }
 
 

@@ -1,4 +1,4 @@
-"""The French of the command line: fields, outcomes, motives, levels, events. Labels of a definition come before these."""
+"""The French of what readers see: fields, outcomes, motives, levels, events. Labels of a definition come before these."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 from states.definition import Definition
 from states.dossier import Dossier
 from workflow.letters import date
+
+PARIS = "Europe/Paris"
+"""The zone of a dossier that no administration holds."""
 
 FIELDS = {
     "topic": "Le sujet, par son code (coupe-file directory list topics).",
@@ -22,6 +25,13 @@ FIELDS = {
     "forced": "Passer outre la compétence déclarée dans l'annuaire.",
     "motive": "Le motif de la demande.",
     "answer_by": "Le terme laissé au porteur, avec son fuseau : 2026-12-01T18:00:00+01:00.",
+    "siret": "Le SIRET de l'établissement concerné.",
+    "since": "Depuis quand le projet est bloqué : AAAA-MM-JJ.",
+    "needed_by": "La date au-delà de laquelle le projet est compromis : AAAA-MM-JJ.",
+    "jobs": "Les emplois en jeu.",
+    "invested": "L'investissement en jeu, en millions d'euros.",
+    "message": "Le message : le porteur et les administrations saisies le lisent.",
+    "note": "La note, que seules les administrations saisies lisent.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
 CHOICES = {
@@ -128,3 +138,14 @@ def next_due(definition: Definition, dossier: Dossier) -> str | None:
 def on(instant: Any, zone: str) -> str:
     """An instant in full, in a time zone."""
     return date(instant, ZoneInfo(zone))
+
+
+def then(definition: Definition, kind: str, *, rung_index: int | None, trigger: str | None) -> str:
+    """What comes at the next term if nobody does anything (a `Then` of workflow.view)."""
+    if kind == "ends_hold":
+        return "sans réponse à ce terme, la demande se clôt et les délais suspendus repartent"
+    if kind == "records":
+        return "sans suite à cette date, le dépassement est noté et signalé"
+    if kind == "climbs":
+        return f"sans suite à cette date, l'horloge saisit l'échelon suivant ({rung(definition, rung_index)})"
+    return f"sans suite à cette date, l'horloge demande : {event(definition, trigger or '').lower()}"
