@@ -83,3 +83,18 @@ def happened(kind: str) -> str | None:
 def date(instant: datetime, zone: ZoneInfo) -> str:
     """An instant as a reader says it: « mardi 24 novembre 2026 à 18 h 00 »."""
     return LANGUAGES["fr"].instant(instant.astimezone(zone).replace(second=0, microsecond=0))
+
+
+def sign_in(address: str, minutes: int) -> tuple[str, str]:
+    """The subject and the text of a letter that lets its reader sign in, once, at an address."""
+    lines = [
+        "Vous avez demandé à vous connecter au coupe-file administratif.",
+        "",
+        f"Pour entrer, ouvrez cette adresse dans les {minutes} minutes ; elle ne sert qu'une fois :",
+        address,
+        "",
+        "Si vous n'avez rien demandé, ne faites rien : personne n'est entré.",
+        "",
+        "Message automatique du coupe-file administratif.",
+    ]
+    return "Votre lien de connexion au coupe-file", "\n".join(lines) + "\n"
