@@ -27,6 +27,7 @@ _EVERYWHERE = {
     "Installer et régler": "Install and set up",
 }
 _METAVARS = {
+    "ADRESSE": "ADDRESS",
     "ANCIEN=NOUVEAU": "OLD=NEW",
     "APRÈS": "AFTER",
     "AVANT": "BEFORE",
@@ -52,6 +53,7 @@ _METAVARS = {
     "N": "N",
     "NOM": "NAME",
     "NOM@VERSION": "NAME@VERSION",
+    "PORT": "PORT",
     "QUAND": "WHEN",
     "QUI": "WHO",
     "QUOI": "WHAT",
@@ -153,6 +155,9 @@ _OPERATING = {
     "Fait ce que l'horloge doit faire maintenant : rappels, dépassements, échelons saisis.": "Do what the clock has to do now: reminders, missed deadlines, escalations.",
     "Dire ce qui est échu, sans rien faire.": "Say what is due, and do nothing.",
     "Tire les conséquences des événements en attente : qui doit être prévenu.": "Draw the consequences of the events that wait: who must be told.",
+    "Sert le portail et son API, jusqu'à Ctrl-C, sur la base de COUPE_FILE_DATABASE_URL ou de l'installation qui tourne ici.\n\n« coupe-file up » le lance de lui-même. Devant d'autres machines : derrière un mandataire qui parle TLS, à l'adresse que dit COUPE_FILE_BASE_URL.": "Serve the portal and its API until Ctrl-C, on the database of COUPE_FILE_DATABASE_URL or of the installation that runs here.\n\n“coupe-file up” starts it by itself. For other machines: behind a proxy that speaks TLS, at the address that COUPE_FILE_BASE_URL says.",
+    "L'adresse où écouter ; celle de cette machine seule, à défaut.": "The address to listen at; by default, that of this machine alone.",
+    "Le port ; à défaut, celui de COUPE_FILE_BASE_URL.": "The port; by default, that of COUPE_FILE_BASE_URL.",
     "Reprendre aussi les suites abandonnées.": "Take up again those that were given up, too.",
     "Envoie les messages en attente, par le canal que COUPE_FILE_MAIL nomme.": "Send the messages that wait, by the channel that COUPE_FILE_MAIL names.",
     "Vérifie tous les dossiers : le journal est intact, et chaque dossier est ce que son journal dit.\n\nLe code de sortie est 1 quand un écart est trouvé.": "Verify every dossier: its journal is intact, and it is what its journal says.\n\nThe exit code is 1 when a discrepancy is found.",

@@ -149,3 +149,34 @@ def then(definition: Definition, kind: str, *, rung_index: int | None, trigger: 
     if kind == "climbs":
         return f"sans suite à cette date, l'horloge saisit l'échelon suivant ({rung(definition, rung_index)})"
     return f"sans suite à cette date, l'horloge demande : {event(definition, trigger or '').lower()}"
+
+
+TOPICS = {
+    "autorisation-environnementale": (
+        "Autorisation environnementale",
+        "Installation classée, étude d'impact, enquête publique.",
+    ),
+    "calendriers": ("Calendriers qui ne s'accordent pas", "Plusieurs procédures s'attendent l'une l'autre."),
+    "eau": ("Eau", "Prélèvement, rejet, interlocuteur pour l'eau."),
+    "enseignement-superieur": (
+        "Formation et enseignement supérieur",
+        "Agrément d'un diplôme, ouverture d'une formation.",
+    ),
+    "especes-protegees": ("Espèces protégées", "Dérogation, inventaire, mesures de compensation."),
+    "foncier": ("Foncier", "Terrain introuvable, bloqué ou partagé entre plusieurs propriétaires."),
+    "iota": ("Loi sur l'eau (IOTA)", "Déclaration ou autorisation au titre de la loi sur l'eau."),
+    "logement": ("Logement des salariés", "Loger ceux qui viennent travailler."),
+    "nzia": ("Industrie « zéro net » (règlement NZIA)", "Projet qui relève du règlement européen NZIA."),
+    "permis-de-construire": ("Permis de construire", "Permis, pièces demandées, évaluation environnementale."),
+    "raccordement": ("Raccordement électrique", "RTE, Enedis ou l'opérateur local : date, puissance, coût."),
+    "regles-contradictoires": (
+        "Règles contradictoires",
+        "Deux textes ou deux services demandent des choses incompatibles.",
+    ),
+}
+"""What the sample's topics are called, and what they cover; a topic that is not here is called by its code."""
+
+
+def topic(code: str | None) -> str:
+    """What a topic is called."""
+    return TOPICS[code][0] if code in TOPICS else code or ""
