@@ -10,11 +10,11 @@ import typer
 from sqlalchemy import text
 
 import config
-from cli import database, say, sheet, words
+from cli import database, say, sheet
 from cli.door import Command, Group
 from cli.options import Json
 from states.errors import BadInput
-from workflow import directory_file
+from workflow import directory_file, words
 from workflow.directory_file import Lines
 
 directory = typer.Typer(

@@ -21,6 +21,7 @@ from cli.compute import compute
 from cli.door import Command, Door
 from cli.options import Json
 from cli.outbox import outbox
+from cli.portal import web
 from cli.replay import replay
 from cli.stuck import stuck
 from cli.up import up
@@ -197,6 +198,7 @@ app.add_typer(outbox, name="outbox", rich_help_panel=OPERATE)
 app.add_typer(stuck, name="stuck", rich_help_panel=OPERATE)
 app.add_typer(clock, name="clock", rich_help_panel=OPERATE)
 _register(SET_UP, "up", up)
+_register(OPERATE, "web", web)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
 app.add_typer(workflow, name="workflow", rich_help_panel=SET_UP)

@@ -274,6 +274,7 @@ class FieldRule(Model):
         "commune",
         "topic",
         "clock",
+        "siret",
     ]
     min: Bound | None = None
     max: Bound | None = None

@@ -34,10 +34,12 @@ _HAPPENED = {
     "resolve": ("dossier résolu", "Le dossier est résolu. La réponse motivée est à lire dans le dossier."),
     "withdraw": ("dossier retiré", "Le porteur de projet a retiré le dossier."),
     "reopen": ("dossier rouvert", "Le dossier est rouvert."),
-    "reply": (
-        "l'administration vous répond",
-        "L'administration vous a répondu. La réponse est à lire dans le dossier.",
+    "write": ("message du porteur", "Le porteur de projet vous a écrit. Son message est à lire dans le dossier."),
+    "message": (
+        "message de l'administration",
+        "L'administration vous a écrit. Son message est à lire dans le dossier.",
     ),
+    "note": ("note interne", "Une note a été prise entre administrations."),
     "complete": ("dossier complet", "Le dossier est déclaré complet."),
     "publish_schedule": ("calendrier publié", "Le calendrier d'instruction est publié."),
     "decide": ("décision rendue", "La décision globale est rendue. Elle est à lire dans le dossier."),
@@ -120,3 +122,18 @@ def date(instant: datetime, zone: ZoneInfo) -> str:
     local = instant.astimezone(zone)
     french = LANGUAGES["fr"]
     return french.day(local) if ends_day(local) else french.instant(local.replace(second=0, microsecond=0))
+
+
+def sign_in(address: str, minutes: int) -> tuple[str, str]:
+    """The subject and the text of a letter that lets its reader sign in, once, at an address."""
+    lines = [
+        "Vous avez demandé à vous connecter au coupe-file administratif.",
+        "",
+        f"Pour entrer, ouvrez cette adresse dans les {minutes} minutes ; elle ne sert qu'une fois :",
+        address,
+        "",
+        "Si vous n'avez rien demandé, ne faites rien : personne n'est entré.",
+        "",
+        "Message automatique du coupe-file administratif.",
+    ]
+    return "Votre lien de connexion au coupe-file", "\n".join(lines) + "\n"

@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "an unknown key": (lambda d: d.update(colour="red"), ("colour",), "inconnu ici"),
     "a trigger declared twice from a state": (
         lambda d: d["triggers"].append(dict(trigger(d, "triage"))),
-        ("triggers", "12", "from"),
+        ("triggers", "15", "from"),
         "deux fois",
     ),
     "a reserved name of trigger": (
@@ -506,7 +506,9 @@ def test_an_unknown_key_is_refused_with_those_that_are_accepted():
 
 def test_the_line_of_a_problem_is_the_line_of_the_file():
     path = ELAPSED
-    text = path.read_text(encoding="utf-8").replace("by: [referent, head, prefet]", "by: [mayor]")
+    text = path.read_text(encoding="utf-8").replace(
+        "by: [referent, head, prefet],\n     needs: [outcome", "by: [mayor],\n     needs: [outcome"
+    )
     document = yamltext.parse(text)
     ((place, _),) = problems(document.data)
     assert place == ("triggers", "9", "by")

@@ -1,4 +1,4 @@
-"""The French of the command line: fields, outcomes, motives, levels, events. Labels of a definition come before these."""
+"""The French of what readers see: fields, outcomes, motives, levels, events. Labels of a definition come before these."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 from states.definition import Definition
 from states.dossier import Dossier
 from workflow.letters import date
+
+PARIS = "Europe/Paris"
+"""The zone of a dossier that no administration holds."""
 
 FIELDS = {
     "topic": "Le sujet, par son code (coupe-file directory list topics).",
@@ -32,6 +35,13 @@ FIELDS = {
     "ouvrage": "L'ouvrage, pour un permis de construire.",
     "evaluation_environnementale": "Projet soumis à évaluation environnementale.",
     "etude_d_impact": "Projet soumis à étude d'impact.",
+    "siret": "Le SIRET de l'établissement concerné.",
+    "since": "Depuis quand le projet est bloqué : AAAA-MM-JJ.",
+    "needed_by": "La date au-delà de laquelle le projet est compromis : AAAA-MM-JJ.",
+    "jobs": "Les emplois en jeu.",
+    "invested": "L'investissement en jeu, en millions d'euros.",
+    "message": "Le message : le porteur et les administrations saisies le lisent.",
+    "note": "La note, que seules les administrations saisies lisent.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
 CHOICES = {
@@ -163,3 +173,45 @@ def next_due(definition: Definition, dossier: Dossier) -> str | None:
 def on(instant: Any, zone: str) -> str:
     """An instant in full, in a time zone."""
     return date(instant, ZoneInfo(zone))
+
+
+def then(definition: Definition, kind: str, *, rung_index: int | None, trigger: str | None) -> str:
+    """What comes at the next term if nobody does anything (a `Then` of workflow.view)."""
+    if kind == "ends_hold":
+        return "sans réponse à ce terme, la demande se clôt et les délais suspendus repartent"
+    if kind == "records":
+        return "sans suite à cette date, le dépassement est noté et signalé"
+    if kind == "climbs":
+        return f"sans suite à cette date, l'horloge saisit l'échelon suivant ({rung(definition, rung_index)})"
+    return f"sans suite à cette date, l'horloge demande : {event(definition, trigger or '').lower()}"
+
+
+TOPICS = {
+    "autorisation-environnementale": (
+        "Autorisation environnementale",
+        "Installation classée, étude d'impact, enquête publique.",
+    ),
+    "calendriers": ("Calendriers qui ne s'accordent pas", "Plusieurs procédures s'attendent l'une l'autre."),
+    "eau": ("Eau", "Prélèvement, rejet, interlocuteur pour l'eau."),
+    "enseignement-superieur": (
+        "Formation et enseignement supérieur",
+        "Agrément d'un diplôme, ouverture d'une formation.",
+    ),
+    "especes-protegees": ("Espèces protégées", "Dérogation, inventaire, mesures de compensation."),
+    "foncier": ("Foncier", "Terrain introuvable, bloqué ou partagé entre plusieurs propriétaires."),
+    "iota": ("Loi sur l'eau (IOTA)", "Déclaration ou autorisation au titre de la loi sur l'eau."),
+    "logement": ("Logement des salariés", "Loger ceux qui viennent travailler."),
+    "nzia": ("Industrie « zéro net » (règlement NZIA)", "Projet qui relève du règlement européen NZIA."),
+    "permis-de-construire": ("Permis de construire", "Permis, pièces demandées, évaluation environnementale."),
+    "raccordement": ("Raccordement électrique", "RTE, Enedis ou l'opérateur local : date, puissance, coût."),
+    "regles-contradictoires": (
+        "Règles contradictoires",
+        "Deux textes ou deux services demandent des choses incompatibles.",
+    ),
+}
+"""What the sample's topics are called, and what they cover; a topic that is not here is called by its code."""
+
+
+def topic(code: str | None) -> str:
+    """What a topic is called."""
+    return TOPICS[code][0] if code in TOPICS else code or ""
