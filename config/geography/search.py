@@ -119,15 +119,15 @@ def _departement(wanted: str) -> tuple[str, str]:
 
 
 def _candidates(index: _Index, query: str, wanted: str) -> Iterator[Match]:
-    """Codes first, then names: the same, beginning alike, having words that begin alike."""
+    """Codes first, those that are no more last among them, then names: the same, beginning alike, having words that begin alike."""
     known = index.known
     code = query.upper()
     if code in known:
         yield Match(known[code])
-    for one in known.former.get(code, ()) if code not in known else ():
-        yield index.formerly(one.today, one.name or code, one.how)
     for number, why in index.postal.get(query, ()):
         yield Match(known[number], why)
+    for one in known.former.get(code, ()) if code not in known else ():
+        yield index.formerly(one.today, one.name or code, one.how)
     if len(wanted) < SHORTEST:
         return
     yield from index.ranked(index.named(wanted))
