@@ -22,7 +22,9 @@ from cli.door import Command, Door
 from cli.options import Json
 from cli.outbox import outbox
 from cli.replay import replay
+from cli.route import route
 from cli.stuck import stuck
+from cli.territories import territories
 from cli.up import up
 from config import log_lines
 from workflow import installation
@@ -176,6 +178,7 @@ _register(FILE, "submit", filing.submit)
 _register(READ, "show", reading.show)
 _register(READ, "queue", reading.queue)
 _register(READ, "journal", reading.journal)
+_register(READ, "route", route)
 for _name, _command in verbs.own():
     _register(ACT, _name, _command)
 _register(ACT, "act", verbs.act)
@@ -199,6 +202,7 @@ app.add_typer(clock, name="clock", rich_help_panel=OPERATE)
 _register(SET_UP, "up", up)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
+app.add_typer(territories, name="territories", rich_help_panel=SET_UP)
 app.add_typer(workflow, name="workflow", rich_help_panel=SET_UP)
 
 

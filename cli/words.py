@@ -65,6 +65,13 @@ LEVELS = {
     "national": "national",
     "operator": "opérateur",
 }
+MAY = {
+    "instruct": "instruire",
+    "decide": "décider",
+    "mediate": "rapprocher",
+    "mobilise": "mobiliser",
+    "arbitrate": "arbitrer",
+}
 REASONS = {
     "no_triage_in_time": "pas d'orientation dans le délai",
     "rung_commitment_missed": "pas de réponse de l'échelon dans le délai",

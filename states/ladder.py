@@ -43,6 +43,8 @@ class Place(NamedTuple):
     areas: tuple[tuple[str, str], ...]
     townhall: str = ""
     """« Mairie de Lacq »; empty where there is no mairie."""
+    key: str = ""
+    """What tells this place from the same commune in other areas (a territory that begins or ends)."""
 
 
 class RungRule(NamedTuple):
@@ -108,6 +110,7 @@ class Directory:
 
     units: Mapping[str, Unit]
     _found: dict[tuple[str, str], list[Unit]] = field(default_factory=dict)
+    _sorts: dict[str, set[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     _changes: list[datetime] = field(default_factory=list)
     _ladders: dict[tuple[str, str, int], Ladder] = field(default_factory=dict)
 
@@ -120,9 +123,14 @@ class Directory:
             for kind in unit.kinds:
                 for area in unit.areas:
                     made._found.setdefault((kind, area), []).append(unit)
+                    made._sorts.setdefault(area, set()).add((kind, unit.topics))
             instants |= {instant for instant in (unit.valid_from, unit.valid_to) if instant is not None}
         made._changes.extend(sorted(instants))
         return made
+
+    def sorts(self, area: str) -> frozenset[tuple[str, tuple[str, ...]]]:
+        """What the units of an area do: (kind, topics) of each."""
+        return frozenset(self._sorts.get(area, ()))
 
     def competent(self, kind: str, topic: str, place: Place, at: datetime) -> tuple[Unit, str] | None:
         """The unit of a kind for a topic at a place and the words of the area it was found by; None when there is none.
@@ -157,7 +165,7 @@ class Directory:
 
         Without `there` nothing is said to be vacant. A rung without a unit is one too: it is skipped and reported.
         """
-        key = (topic.name, place.commune, bisect_right(self._changes, at))
+        key = (topic.name, place.key or place.commune, bisect_right(self._changes, at))
         found = self._ladders.get(key)
         if found is None:
             if len(self._ladders) >= KEPT:

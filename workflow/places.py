@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
+from typing import NamedTuple
 
 from config.administrations import shipped
 from config.geography import search
@@ -17,17 +18,34 @@ from config.geography.search import UnknownPlaceError
 from states import fields, topics
 from states.errors import BadInput, shown
 from states.ladder import NATIONAL, Directory, Place, Topic, Unit
+from states.ladder import holes as ladder_holes
+from workflow.territories import NOWHERE, Perimeters, Territory
 
 KEPT = 40_000
 
 
-def place(code: str, *, field: str = "commune") -> Place:
-    """The place that an INSEE code names. Raises BadInput: merged or unknown, with the communes that were meant."""
+def place(code: str, on: date | None = None, perimeters: Perimeters = NOWHERE, *, field: str = "commune") -> Place:
+    """The place that an INSEE code names, with the territories that it is in on a date.
+
+    Raises BadInput: merged or unknown, with the communes that were meant.
+    """
     try:
-        return _place(search.commune(code))
+        commune = search.commune(code)
+        found = _place(commune)
+        if on is None:
+            return found
+        return _within(found, perimeters.around(commune, on))
     except UnknownPlaceError as error:
         accepted = " ou ".join(match.shown for match in error.matches) or "le code INSEE d'une commune"
         raise BadInput("commune", error.message, field=field, accepted=accepted) from None
+
+
+def _within(found: Place, territories: Iterable[Territory]) -> Place:
+    around = [(f"T{one.code}", f"est dans le Territoire d'industrie {one.name}") for one in territories]
+    if not around:
+        return found
+    own, *wider = found.areas
+    return found._replace(areas=(own, *around, *wider), key=" ".join([found.commune, *(area for area, _ in around)]))
 
 
 _places: dict[str, Place] = {}
@@ -112,3 +130,35 @@ def units(rows: Iterable[Mapping[str, str]]) -> list[Unit]:
 
 def _instant(cell: str | None) -> datetime | None:
     return fields.instant("", cell) if cell else None
+
+
+class Hole(NamedTuple):
+    """A rung that no unit holds for a topic, in a commune and those that are alike."""
+
+    topic: str
+    rung: str
+    commune: str
+    alike: int
+
+
+def alike(directory: Directory) -> list[tuple[str, int]]:
+    """A commune for each sort of place that a directory tells apart, and how many are so: all have the same sort of ladder.
+
+    Communes differ by their arrondissement and département, and by what the units of their own groups and of themselves do.
+    """
+    found: dict[tuple[object, ...], list[str]] = {}
+    for commune in france().communes():
+        own = tuple(directory.sorts(area) for area in (commune.code, commune.ept, commune.epci))
+        found.setdefault((commune.arrondissement, commune.departement, own), []).append(commune.code)
+    return [(codes[0], len(codes)) for codes in found.values()]
+
+
+def holes(directory: Directory, at: datetime) -> list[Hole]:
+    """Every rung that no unit holds, for every topic in every commune."""
+    return [
+        Hole(one.name, ladder[number].rule.label, code, count)
+        for code, count in alike(directory)
+        for one in known_topics().values()
+        for ladder in (directory.ladder(one, place(code), at),)
+        for number in ladder_holes(ladder)
+    ]

@@ -7,7 +7,7 @@ import pytest
 from cli import shipped as definitions
 from config.geography.france import france
 from states.errors import BadInput
-from states.ladder import holes
+from states.ladder import Directory, holes
 from workflow import places
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -24,23 +24,29 @@ def units(topic, commune):
 
 
 def test_every_commune_has_for_every_topic_a_ladder_without_a_hole_up_to_the_national_rung():
-    """Communes that lie in the same areas have the same ladder, but for their own group and mairie: one of each is asked."""
-    own = {area for unit in DIRECTORY.units.values() for area in unit.areas if len(area) == 5 and area in france()}
-    alike = {}
-    for commune in france().communes():
-        group = bool(commune.epci) + bool(commune.ept)
-        key = (commune.arrondissement, commune.departement, group, commune.code if commune.code in own else "")
-        alike.setdefault(key, commune.code)
-    groups = {area for unit in DIRECTORY.units.values() for area in unit.areas if len(area) == 9}
-    assert groups == set(france().groups)  # each group has its unit: any member stands for all
-    for code in alike.values():
-        place = places.place(code)
+    """Communes of one sort have the same ladder, but for the names of their own group and mairie: one of each is asked."""
+    sorts = places.alike(DIRECTORY)
+    assert sum(count for _, count in sorts) == len(france())
+    assert len(sorts) > 350
+    for code, _ in sorts:
         for topic in TOPICS.values():
-            found = DIRECTORY.ladder(topic, place, AT)
+            found = DIRECTORY.ladder(topic, places.place(code), AT)
             assert holes(found) == [], (topic.name, code)
             assert [rung.number for rung in found] == list(range(7))
             assert [rung.stands for rung in found[5:]] == [True, True]
-    assert len(alike) > 350
+
+
+def test_a_kind_without_a_unit_is_a_hole_in_every_commune_where_it_stood():
+    fewer = Directory.of(unit for unit in DIRECTORY.units.values() if unit.code not in ("ddt-01", "dgpr"))
+    found = places.holes(fewer, AT)
+    assert {hole.topic for hole in found if hole.rung == "Administration centrale"} >= {
+        "autorisation-environnementale",
+        "icpe",
+    }
+    assert {hole.commune[:2] for hole in found if hole.topic == "eau"} == {"01"}
+    assert sum(hole.alike for hole in found if hole.topic == "eau") == sum(
+        code.startswith("01") for code in france().codes()
+    )
 
 
 def test_the_rungs_are_those_of_the_shipped_definition():
