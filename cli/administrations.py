@@ -29,7 +29,7 @@ directory = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-SHOWN = 20
+SHOWN, FEW = 20, 3
 SAMPLE = Path(config.__file__).parent / "sample"
 
 
@@ -92,12 +92,14 @@ def _load(folder: Path | None, *, complete: bool = False, dry: bool = False, ask
             _tell(found)
         if dry or (ask and not json and not found.empty and not _agreed()):
             if json:
-                say.document({"difference": found, "lines": {}})
+                say.document({"difference": _document(found), "lines": {}})
             return
         done = directory_file.write(session, read)
         directory_file.close(session, [change.code for change in found.closed], now)
     if json:
-        say.document({"folder": folder.name if folder is not None else None, "lines": done, "difference": found})
+        say.document(
+            {"folder": folder.name if folder is not None else None, "lines": done, "difference": _document(found)}
+        )
     else:
         said = ", ".join(f"{count} {_SHEETS[name]}" for name, count in done.items())
         say.line(f"Annuaire à jour : {said}.", style="green")
@@ -122,6 +124,13 @@ def _refuse(folder: Path | None, problems: list[directory_file.Problem]) -> None
     raise sheet.SheetError(name, told)
 
 
+def _document(found: units.Difference) -> dict[str, list[dict[str, str]]]:
+    return {
+        name: [change._asdict() for change in changes]
+        for name, changes in (("added", found.added), ("changed", found.changed), ("closed", found.closed))
+    }
+
+
 def _tell(found: units.Difference) -> None:
     """Say what would change in the administrations, some of each sort."""
     for changes, adjective, sign in (
@@ -129,19 +138,29 @@ def _tell(found: units.Difference) -> None:
         (found.changed, "modifiée", "~"),
         (found.closed, "fermée", "-"),
     ):
-        if not changes:
-            continue
-        codes = {change.code for change in changes}
-        say.line(
-            f"{say.count(len(codes), f'administration {adjective}', f'administrations {adjective}s')} :", style="bold"
-        )
-        for change in changes[:SHOWN]:
-            what = f" : {change.column} « {change.before} » → « {change.after} »" if change.column else ""
-            say.line(f"  {sign} {change.code} ({change.name}){what}")
-        if len(changes) > SHOWN:
-            say.line(f"  … et {say.count(len(changes) - SHOWN, 'autre')}")
+        told: dict[str, list[units.Change]] = {}
+        for change in changes:
+            told.setdefault(change.code, []).append(change)
+        if told:
+            say.line(
+                f"{say.count(len(told), f'administration {adjective}', f'administrations {adjective}s')} :",
+                style="bold",
+            )
+        for code, some in list(told.items())[:SHOWN]:
+            say.line(f"  {sign} {code} ({some[0].name}){_columns(some)}")
+        if len(told) > SHOWN:
+            say.line(f"  … et {say.count(len(told) - SHOWN, 'autre')}")
     if found.empty:
         say.line("Aucune administration ne change.")
+
+
+def _columns(changes: list[units.Change]) -> str:
+    """The columns that change: from what to what, or their names alone when there are many."""
+    named = [change for change in changes if change.column]
+    if len(named) > FEW:
+        return " : " + ", ".join(change.column for change in named)
+    said = "".join(f", {one.column} « {one.before} » → « {one.after} »" for one in named)
+    return said.replace(",", " :", 1)
 
 
 def _agreed() -> bool:

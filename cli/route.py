@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -194,7 +194,7 @@ def _document(
         "topic": topic.name,
         "commune": place.commune,
         "commune_name": place.name,
-        "at": at,
+        "at": at.astimezone(UTC),
         "rungs": rungs,
         "consulted": [{"kind": kind, "unit": unit.code if unit else None} for kind, unit in consulted],
         "levers": [lever._asdict() for lever in topic.levers],

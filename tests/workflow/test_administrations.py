@@ -7,6 +7,7 @@ import pytest
 
 from config.administrations import shipped
 from config.geography.france import france
+from config.territories import FOLDER
 from states.errors import BadInput, Refused
 from states.opening import week
 from workflow import administrations, directory_file, places, territories
@@ -148,7 +149,7 @@ def test_opening_hours_are_read_as_they_are_written():
 
 
 def sample(name, delimiter):
-    with (shipped.FOLDER.parent / "territories" / name).open(encoding="utf-8", newline="") as file:
+    with (FOLDER / name).open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
         return reader.fieldnames, [(reader.line_num, row) for row in reader]
 
