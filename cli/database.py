@@ -72,6 +72,13 @@ def address(*, current: bool = True, by: Settings | None = None) -> Iterator[str
         yield url
 
 
+def present() -> bool:
+    """Whether a database is named or running: a command that can do without one starts none."""
+    chosen = settings()
+    running = announced(home(chosen.home)) if chosen.database_url is None else None
+    return chosen.database_url is not None or (running is not None and bool(running.get("database_url")))
+
+
 @contextmanager
 def sessions(*, current: bool = True) -> Iterator[sessionmaker[Session]]:
     """Sessions on the database of `address`."""

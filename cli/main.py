@@ -23,7 +23,9 @@ from cli.options import Json
 from cli.outbox import outbox
 from cli.portal import web
 from cli.replay import replay
+from cli.route import route
 from cli.stuck import stuck
+from cli.territories import territories
 from cli.up import up
 from config import log_lines
 from workflow import installation
@@ -177,6 +179,7 @@ _register(FILE, "submit", filing.submit)
 _register(READ, "show", reading.show)
 _register(READ, "queue", reading.queue)
 _register(READ, "journal", reading.journal)
+_register(READ, "route", route)
 for _name, _command in verbs.own():
     _register(ACT, _name, _command)
 _register(ACT, "act", verbs.act)
@@ -201,6 +204,7 @@ _register(SET_UP, "up", up)
 _register(OPERATE, "web", web)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
+app.add_typer(territories, name="territories", rich_help_panel=SET_UP)
 app.add_typer(workflow, name="workflow", rich_help_panel=SET_UP)
 
 

@@ -43,6 +43,21 @@ class SheetError(BadInput):
 
 def read(path: str, *, needed: Sequence[str], optional: Sequence[str] = (), option: str = "--file") -> list[Line]:
     """The lines of a CSV file (UTF-8; `,` or `;`; a header), empty ones left out. Raises SheetError, BadInput."""
+    name, (first, header), rest = _parts(path, needed, option)
+    _check_header(name, first, header, needed, optional)
+    return _lines(name, header, rest)
+
+
+def read_any(path: str, *, option: str, expected: Sequence[str]) -> tuple[str, list[str], list[Line]]:
+    """The same of a file whose columns are not ours: its name, its header, its lines. Raises SheetError, BadInput."""
+    csv.field_size_limit(MAX_BYTES)  # an outline of a territory is a cell of a million signs
+    name, (_, header), rest = _parts(path, expected, option)
+    return name, header, _lines(name, header, rest)
+
+
+def _parts(
+    path: str, needed: Sequence[str], option: str
+) -> tuple[str, tuple[int, list[str]], list[tuple[int, list[str]]]]:
     name = "entrée" if path == "-" else path.rpartition("/")[2]
     rows = _rows(name, _decoded(name, bytes_of(option, path, MAX_BYTES)))
     if not rows:
@@ -51,8 +66,10 @@ def read(path: str, *, needed: Sequence[str], optional: Sequence[str] = (), opti
             [(1, None, f"le fichier est vide ; accepté : un en-tête {','.join(needed)} puis une ligne par élément")],
         )
     (first, header), *rest = rows
-    header = [cell.strip() for cell in header]
-    _check_header(name, first, header, needed, optional)
+    return name, (first, [cell.strip() for cell in header]), rest
+
+
+def _lines(name: str, header: Sequence[str], rest: Sequence[tuple[int, list[str]]]) -> list[Line]:
     wrong = [
         (
             number,

@@ -14,21 +14,33 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, TextClause, select, text
 from sqlalchemy.orm import Session
 
+from states import ladder
 from states.almanac import Almanac
 from states.definition import Definition
 from states.dossier import Context, Dossier, Json, Rung
 from states.errors import BadInput
-from workflow import almanac
+from workflow import administrations as units
+from workflow import almanac, places, territories
 from workflow.models import Commune, Competence, Person, Unit
 
 STAFF = ("referent", "head", "prefet", "operator")
 ANYWHERE = "*"
 
 
+@dataclass(frozen=True, slots=True)
+class Administrations:
+    """The administrations of the database at one revision: who is competent where, the perimeters, and who is there."""
+
+    directory: ladder.Directory
+    perimeters: territories.Perimeters
+    there: ladder.There
+
+
 @dataclass(slots=True)
 class _Revision:
     number: int
     almanac: Almanac
+    administrations: Administrations | None = None
     staff: dict[int, list[tuple[int, Any, Any]]] = field(default_factory=dict)
     ladders: dict[tuple[str, str], tuple[tuple[int, int | None], ...]] = field(default_factory=dict)
 
@@ -65,6 +77,23 @@ def ladder_context(session: Session, data: Json, at: datetime) -> Context:
     """The ladder of a topic at a place, for a dossier about to be opened."""
     revision: int = session.execute(text("select revision from directory")).scalar_one()
     return contexts(session, [Dossier(data=data)], at, revision)[0]
+
+
+def administrations(session: Session) -> Administrations | None:
+    """Those of the database as it now is, read once for each revision; None when no unit says what it does."""
+    current = _current(session, session.execute(text("select revision from directory")).scalar_one())
+    if current.administrations is None:
+        ids = {row.code: row.id for row in session.execute(select(Unit.code, Unit.id))}
+        rows = units.rows(session)
+        said = [row for row in rows.values() if row["kinds"]]
+        if not said:
+            return None
+        current.administrations = Administrations(
+            ladder.Directory.of(places.units(said)),
+            territories.Perimeters(territories.versions(session)),
+            lambda code, at: code in ids and bool(_there(current, ids[code], at)),
+        )
+    return current.administrations
 
 
 def _current(session: Session, revision: int) -> _Revision:

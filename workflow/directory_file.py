@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -18,14 +18,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from config import calendars
 from states import fields
 from states.errors import BadInput
+from workflow import administrations, territories
 from workflow.directory import ANYWHERE
 
 Cells = Mapping[str, str]
 Lines = Sequence[tuple[int, Cells]]
-MAX_NAME, MAX_RUNG = 200, 99
+MAX_NAME, MAX_LIST, MAX_RUNG = 200, 2_000, 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,11 @@ class Sheet:
 
 SHEETS = (
     Sheet("communes", ("code", "name")),
-    Sheet("units", ("code", "name", "level"), ("mailbox", "telephone", "zone", "calendar", "valid_from", "valid_to")),
+    Sheet(
+        "units",
+        ("code", "name", "level"),
+        ("mailbox", "telephone", "zone", "valid_from", "valid_to", *administrations.COLUMNS),
+    ),
     Sheet("people", ("login", "name"), ("mail",)),
     Sheet("memberships", ("login", "role"), ("unit", "valid_from", "valid_to")),
     Sheet("competences", ("topic", "area", "rung"), ("unit",)),
@@ -59,13 +63,24 @@ class Problem:
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
-def check(sheets: Mapping[str, Lines], known: Mapping[str, frozenset[str]] | None = None) -> list[Problem]:
-    """Everything wrong in sheets given as (line, cells by column). `known` holds the codes that the database has."""
-    found = known or {}
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database has already: a sheet may refer to it."""
+
+    units: Mapping[str, Cells] = field(default_factory=dict)
+    logins: frozenset[str] = frozenset()
+    territories: frozenset[str] = frozenset()
+
+
+NOTHING = Known()
+
+
+def check(sheets: Mapping[str, Lines], known: Known = NOTHING) -> list[Problem]:
+    """Everything wrong in sheets given as (line, cells by column), in order of lines."""
     codes = {
-        "unit": _keys(sheets, "units", "code") | found.get("unit", frozenset()),
-        "login": _keys(sheets, "people", "login") | found.get("login", frozenset()),
-        "calendar": found.get("calendar") or frozenset(calendars.documents()),
+        "unit": _keys(sheets, "units", "code") | frozenset(known.units),
+        "login": _keys(sheets, "people", "login") | known.logins,
+        "territory": known.territories,
     }
     problems = [
         problem
@@ -73,7 +88,11 @@ def check(sheets: Mapping[str, Lines], known: Mapping[str, frozenset[str]] | Non
         for line, cells in lines
         for problem in _line(name, line, cells, codes)
     ]
-    return sorted([*problems, *_twice(sheets)], key=lambda problem: (problem.sheet, problem.line))
+    twice = list(_twice(sheets))
+    wrong = {problem.line for problem in (*problems, *twice) if problem.sheet == "units"}
+    sound = [(line, cells) for line, cells in sheets.get("units", ()) if line not in wrong]
+    between = [Problem("units", *found) for found in administrations.together(sound, known.units)]
+    return sorted([*problems, *twice, *between], key=lambda problem: (problem.sheet, problem.line))
 
 
 def _keys(sheets: Mapping[str, Lines], name: str, column: str) -> frozenset[str]:
@@ -138,8 +157,9 @@ def _cell(name: str, column: str, value: str, codes: Mapping[str, frozenset[str]
         fields.clean(column, value)
     except BadInput as error:
         return f"{error.message} ; accepté : {error.accepted}"
-    if len(value) > MAX_NAME:
-        return f"{len(value)} signes ; accepté : {MAX_NAME} au plus"
+    most = MAX_LIST if column in (*administrations.LISTS, "note") else MAX_NAME
+    if len(value) > most:
+        return f"{len(value)} signes ; accepté : {most} au plus"
     rule = (_COMMUNE, "un code INSEE de cinq signes") if (name, column) == ("communes", "code") else _RULES.get(column)
     if column == "code" and name == "units":
         rule = (_CODE, "lettres sans accent, chiffres, « . », « _ », « - »")
@@ -147,6 +167,10 @@ def _cell(name: str, column: str, value: str, codes: Mapping[str, frozenset[str]
         rule = (_NAME, "un mot en minuscules, ou *")
     if rule is not None and not rule[0].fullmatch(value):
         return f"« {value} » ; accepté : {rule[1]}"
+    if name == "units":
+        wrong = administrations.cell(column, value, codes["territory"])
+        if wrong is not None:
+            return wrong
     if column in ("unit", "login") and name != "people" and value not in codes[column]:
         return _unknown(column, value, codes[column])
     if column == "rung" and not (value.isascii() and value.isdecimal() and int(value) <= MAX_RUNG):
@@ -155,8 +179,6 @@ def _cell(name: str, column: str, value: str, codes: Mapping[str, frozenset[str]
         return _wrong_instant(value)
     if column == "zone" and not _is_zone(value):
         return f"fuseau inconnu : « {value} » ; accepté : un nom comme Europe/Paris ou Indian/Reunion"
-    if column == "calendar" and value not in codes["calendar"]:
-        return f"calendrier inconnu : « {value} » ; accepté : {', '.join(sorted(codes['calendar']))}"
     return None
 
 
@@ -194,12 +216,41 @@ insert into communes (code, name) select * from unnest(cast(:code as text[]), ca
 on conflict (code) do update set name = excluded.name
 """
 _UNITS = """
-insert into units (code, name, level, mailbox, telephone, zone, calendar, valid_from, valid_to)
-select * from unnest(cast(:code as text[]), cast(:name as text[]), cast(:level as text[]), cast(:mailbox as text[]),
-    cast(:telephone as text[]), cast(:zone as text[]), cast(:calendar as text[]), cast(:valid_from as timestamptz[]), cast(:valid_to as timestamptz[]))
-on conflict (code) do update set name = excluded.name, level = excluded.level, mailbox = excluded.mailbox,
-    telephone = excluded.telephone, zone = excluded.zone, calendar = excluded.calendar, valid_from = excluded.valid_from, valid_to = excluded.valid_to
+insert into units (code, name, level, mailbox, telephone, zone, valid_from, valid_to, kinds, areas, topics, calendar, hours, note,
+    confidence, source)
+select code, name, level, mailbox, telephone, zone, valid_from, valid_to, string_to_array(kinds, ' '), string_to_array(areas, ' '),
+    string_to_array(topics, ' '), calendar, hours, note, confidence, source
+from unnest(cast(:code as text[]), cast(:name as text[]), cast(:level as text[]), cast(:mailbox as text[]),
+    cast(:telephone as text[]), cast(:zone as text[]), cast(:valid_from as timestamptz[]), cast(:valid_to as timestamptz[]),
+    cast(:kinds as text[]), cast(:areas as text[]), cast(:topics as text[]), cast(:calendar as text[]), cast(:hours as text[]),
+    cast(:note as text[]), cast(:confidence as text[]), cast(:source as text[]))
+    as g (code, name, level, mailbox, telephone, zone, valid_from, valid_to, kinds, areas, topics, calendar, hours, note,
+    confidence, source)
+on conflict (code) do update set {updated}
 """
+# A column that the sheet does not have is left as it is.
+_UPDATED = (
+    "name",
+    "level",
+    "mailbox",
+    "telephone",
+    "zone",
+    "valid_from",
+    "valid_to",
+    "kinds",
+    "areas",
+    "topics",
+    "calendar",
+    "hours",
+    "note",
+    "confidence",
+    "source",
+)
+_PARENTS = """
+update units u set parent_id = p.id from unnest(cast(:code as text[]), cast(:parent as text[])) as g (code, parent)
+left join units p on p.code = g.parent where u.code = g.code and u.parent_id is distinct from p.id
+"""
+_CLOSE = "update units set valid_to = :now where code = any(:codes)"
 _PEOPLE = """
 insert into persons (login, name, mail) select * from unnest(cast(:login as text[]), cast(:name as text[]), cast(:mail as text[]))
 on conflict (login) do update set name = excluded.name, mail = excluded.mail
@@ -230,7 +281,6 @@ on conflict (topic, area, rung) do update set unit_id = excluded.unit_id
 """
 _STATEMENTS = {
     "communes": _COMMUNES,
-    "units": _UNITS,
     "people": _PEOPLE,
     "memberships": _SEATS,
     "competences": _COMPETENCES,
@@ -238,15 +288,13 @@ _STATEMENTS = {
 _INSTANTS = ("valid_from", "valid_to")
 
 
-def known(session: Session) -> dict[str, frozenset[str]]:
-    """The codes of units and the logins that the database has: a sheet may refer to them."""
-    return {
-        "unit": frozenset(session.execute(text("select code from units")).scalars()),
-        "login": frozenset(session.execute(text("select login from persons")).scalars()),
-        "calendar": frozenset(
-            session.execute(text("select distinct code from almanac where kind = 'calendar'")).scalars()
-        ),
-    }
+def known(session: Session) -> Known:
+    """What the database has: a sheet may refer to it."""
+    return Known(
+        administrations.rows(session),
+        frozenset(session.execute(text("select login from persons")).scalars()),
+        territories.codes(session),
+    )
 
 
 def write(session: Session, sheets: Mapping[str, Lines]) -> dict[str, int]:
@@ -255,19 +303,36 @@ def write(session: Session, sheets: Mapping[str, Lines]) -> dict[str, int]:
         lines = sheets.get(sheet.name, ())
         if not lines:
             continue
-        columns = {
-            column: [_value(column, cells.get(column, "")) for _, cells in lines]
-            for column in (*sheet.needed, *sheet.optional)
-        }
-        session.execute(text(_STATEMENTS[sheet.name]), columns)
+        columns = {column: [_value(column, cells) for _, cells in lines] for column in (*sheet.needed, *sheet.optional)}
+        if sheet.name == "units":
+            _write_units(session, columns, lines[0][1])
+        else:
+            session.execute(text(_STATEMENTS[sheet.name]), columns)
     return {sheet.name: len(sheets[sheet.name]) for sheet in SHEETS if sheet.name in sheets}
 
 
-def _value(column: str, cell: str) -> Any:
+def _write_units(session: Session, columns: dict[str, list[Any]], header: Cells) -> None:
+    parents = columns.pop("parent")
+    given = {"name", "level", *header, *(["zone"] if "calendar" in header else [])}
+    updated = [f"{name} = excluded.{name}" for name in _UPDATED if name in given]
+    session.execute(text(_UNITS.format(updated=", ".join(updated))), columns)
+    if "parent" in header:
+        session.execute(text(_PARENTS), {"code": columns["code"], "parent": parents})
+
+
+def close(session: Session, codes: Iterable[str], now: datetime) -> None:
+    """Close units now, which `administrations.refuse_vanishing` let close."""
+    session.execute(text(_CLOSE), {"codes": list(codes), "now": now})
+
+
+def _value(column: str, cells: Cells) -> Any:
+    cell = cells.get(column, "")
     if column == "zone":
-        return cell or "Europe/Paris"
+        return cell or administrations.timezone(cells.get("calendar", ""))
     if not cell:
         return None
+    if column in administrations.LISTS:
+        return " ".join(cell.split())
     if column in _INSTANTS:
         return _instant(cell)
     return int(cell) if column == "rung" else fields.clean(column, cell)

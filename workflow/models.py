@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -70,7 +70,9 @@ class Unit(Base):
     __tablename__ = "units"
     __table_args__ = (
         UniqueConstraint("code", name="uq_units_code"),
+        ForeignKeyConstraint(["parent_id"], ["units.id"], name="fk_units_parent"),
         CheckConstraint("valid_from < valid_to", name="ck_units_valid"),
+        Index("ix_units_parent", "parent_id"),
     )
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     code: Mapped[str]
@@ -79,9 +81,44 @@ class Unit(Base):
     mailbox: Mapped[str | None]
     telephone: Mapped[str | None]
     zone: Mapped[str] = mapped_column(server_default="Europe/Paris")
-    calendar: Mapped[str | None]
     valid_from: Mapped[datetime | None]
     valid_to: Mapped[datetime | None]
+    kinds: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    areas: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    topics: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    parent_id: Mapped[int | None]
+    calendar: Mapped[str | None]
+    hours: Mapped[str | None]
+    note: Mapped[str | None]
+    confidence: Mapped[str | None]
+    source: Mapped[str | None]
+
+
+class Territory(Base):
+    """A Territoire d'industrie within one perimeter: another perimeter, or another name, is another row from its date on."""
+
+    __tablename__ = "territories"
+    __table_args__ = (
+        UniqueConstraint("code", "valid_from", name="uq_territories_version"),
+        CheckConstraint("valid_from < valid_to", name="ck_territories_valid"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    code: Mapped[str]
+    name: Mapped[str]
+    valid_from: Mapped[date]
+    valid_to: Mapped[date | None]
+
+
+class TerritoryMember(Base):
+    """A group of communes, or a commune alone, that belongs to a territory."""
+
+    __tablename__ = "territory_members"
+    __table_args__ = (
+        PrimaryKeyConstraint("territory_id", "area", name="pk_territory_members"),
+        ForeignKeyConstraint(["territory_id"], ["territories.id"], name="fk_territory_members"),
+    )
+    territory_id: Mapped[int]
+    area: Mapped[str]
 
 
 class Person(Base):

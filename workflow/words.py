@@ -109,6 +109,13 @@ LEVELS = {
     "national": "national",
     "operator": "opérateur",
 }
+MAY = {
+    "instruct": "instruire",
+    "decide": "décider",
+    "mediate": "rapprocher",
+    "mobilise": "mobiliser",
+    "arbitrate": "arbitrer",
+}
 REASONS = {
     "no_triage_in_time": "pas d'orientation dans le délai",
     "completeness_missed": "complétude non notifiée à temps ; rien n'est réputé complet",

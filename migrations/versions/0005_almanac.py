@@ -1,4 +1,4 @@
-"""The almanac: calendars and tables of legal limits as versions that clocks name; the calendar of each unit."""
+"""The almanac: calendars and tables of legal limits as versions that clocks name."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ comment on table almanac is
     'Calendars and tables of legal limits: each row a version that clocks name, never changed; the last of a code holds.';
 comment on column almanac.own is 'made here; otherwise it came with the program, and a newer program may bring a newer one';
 """
-UNITS = "alter table units add column calendar text"
 
 
 def upgrade() -> None:
-    """Expand: the program of before knows neither, and works beside them."""
+    """Expand: the program of before does not know it, and works beside it."""
     op.execute(ALMANAC)
-    op.execute(UNITS)

@@ -66,7 +66,7 @@ def test_a_line_that_changed_is_brought_up_to_date(cli, folder, query):
         ),
         encoding="utf-8",
     )
-    assert cli("directory", "load", folder).code == 0
+    assert cli("directory", "import", folder).code == 0
     assert query("select name from units where code = 'ddt-18'") == [("DDT 18",)]
     assert cli("queue", "--as", "ref-18").code == 2  # no longer in office
 
@@ -76,7 +76,7 @@ def test_a_sheet_may_refer_to_what_the_database_has(cli, tmp_path):
     (tmp_path / "competences.csv").write_text(
         "topic,area,rung,unit\n*,64445,0,guichet-lacq\n*,64445,2,\n", encoding="utf-8"
     )
-    assert cli("directory", "load", tmp_path).code == 0
+    assert cli("directory", "import", tmp_path).code == 0
 
 
 WRONG = {
@@ -103,7 +103,7 @@ def test_a_directory_with_one_bad_cell_is_refused_whole(cli, counts, folder, que
     path = folder / "communes.csv"
     path.write_text(path.read_text(encoding="utf-8") + "64445,Pau\n", encoding="utf-8")
     before = counts()
-    said = cli("directory", "load", folder)
+    said = cli("directory", "import", folder)
     assert said.code == 2
     assert "ligne " in said.err
     assert [word for word in words if word not in said.err] == []
@@ -114,14 +114,14 @@ def test_half_a_directory_file_is_refused(cli, counts, folder):
     body = (folder / "units.csv").read_bytes()
     (folder / "units.csv").write_bytes(body[: body.index(b"ddt-18") + 20])
     before = counts()
-    said = cli("directory", "load", folder)
+    said = cli("directory", "import", folder)
     assert (said.code, counts()) == (2, before)
     assert "units.csv" in said.err
 
 
 def test_a_folder_without_a_directory_is_refused(cli, tmp_path):
     for folder in (tmp_path, tmp_path / "nulle-part"):
-        said = cli("directory", "load", folder)
+        said = cli("directory", "import", folder)
         assert said.code == 2
         assert "units.csv" in said.err
 
