@@ -18,6 +18,7 @@ COPY local local
 COPY migrations migrations
 COPY states states
 COPY tasks tasks
+COPY web web
 COPY workflow workflow
 # What builds the wheel comes in the versions, and with the hashes, of requirements-dev.lock (--build-constraint: pip 25.3
 # or later), and does not stay. There is no git here: the version is given. pip itself is not needed to run.

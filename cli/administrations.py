@@ -13,14 +13,14 @@ import typer
 from sqlalchemy import text
 
 import config
-from cli import database, say, sheet, words
+from cli import database, say, sheet
 from cli.door import REFUSED, Command, Group
 from cli.options import Json
 from config.administrations import shipped
 from states import ladder
 from states.errors import BadInput
 from workflow import administrations as units
-from workflow import business_time, directory_file, places
+from workflow import business_time, directory_file, places, words
 from workflow.directory_file import Lines
 
 directory = typer.Typer(

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer import completion
 
-from cli import say, shipped, words
+from cli import say, shipped
 from cli.door import COMPLETE, meaning
 from states.errors import Refused
+from workflow import words
 
 
 class Shell(StrEnum):

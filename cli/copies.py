@@ -311,21 +311,20 @@ def _run(command: Sequence[str], url: str, *, after: Sequence[str] = (), line: o
     secret = {"PGPASSWORD": str(password)} if (password := given.pop("password", None)) else {}
     whole = [*command, f"--dbname={make_conninfo('', **{name: str(value) for name, value in given.items()})}", *after]
     last: deque[str] = deque(maxlen=20)
-    process = subprocess.Popen(  # noqa: S603  (a program of PostgreSQL, no shell)
+    with subprocess.Popen(  # noqa: S603  (a program of PostgreSQL, no shell)
         whole, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
         env=_environment(secret),
-    )  # fmt: skip
-    try:
-        for said in process.stderr or ():
-            last.append(said)
-            if callable(line):
-                line(said)
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    if code:
+    ) as process:  # fmt: skip
+        try:
+            for said in process.stderr or ():
+                last.append(said)
+                if callable(line):
+                    line(said)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode:
         raise Refused("program", f"{Path(command[0]).name} n'a pas abouti : {_complaint(''.join(last))}")
 
 

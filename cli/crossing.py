@@ -13,12 +13,12 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from cli import database, say, words
+from cli import database, say
 from cli.door import REFUSED, Command, Group
 from cli.options import Json, pairs
 from cli.versions import kept, title
 from states.errors import Refused
-from workflow import definitions, migration
+from workflow import definitions, migration, words
 from workflow.migration import Move, Plan, Shift
 from workflow.models import DefinitionRow, DossierRow
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 import config
-from cli import administrations, say
+from cli import administrations, say, shipped
 from config import yamltext
 from config.holidays import of_zone
 from states import fields
@@ -61,10 +61,11 @@ def story() -> tuple[datetime, list[Step]]:
     steps: list[Step] = []
     for number, dossier in enumerate(data["dossiers"], 1):
         given = dict(dossier["submit"])
-        name = f"{directory.departement(given['commune'])}-{number:04d}"
+        name = dossier.get("reference") or f"{directory.departement(given['commune'])}-{number:04d}"
         at = fields.instant("at", given.pop("at"))
         parties = tuple(dossier.get("parties", ()))
-        steps.append(Step(at, name, dossier["holder"], "submit", given, parties))
+        kind = dossier.get("definition", shipped.OWN)
+        steps.append(Step(at, name, dossier["holder"], "submit", given, parties, kind))
         for act in dossier["acts"] or ():
             args = dict(act)
             at, actor, do = fields.instant("at", args.pop("at")), args.pop("as"), args.pop("do")

@@ -24,6 +24,7 @@ from local.valkey import Valkey
 from states.errors import CoupeFileError
 from workflow import checkup, schema
 from workflow.checkup import Finding, Verdict
+from workflow.unavailable import explain
 
 Check = Callable[[Settings], Iterator[Finding]]
 WORDS: dict[Verdict, tuple[str, str]] = {
@@ -190,7 +191,7 @@ def _said(error: Exception) -> CoupeFileError | None:
         return error
     if isinstance(error, LocalError):
         return CoupeFileError("local", f"la base embarquée ne peut pas servir : {error}")
-    return database.explain(error)
+    return explain(error)
 
 
 def _remedy(said: CoupeFileError) -> str:

@@ -254,7 +254,7 @@ def explain(error: Exception) -> CoupeFileError | None:
     if isinstance(error, typer.TyperException):
         return _usage(error)
     if type(error).__module__.partition(".")[0] in ("sqlalchemy", "psycopg"):
-        from cli.database import explain as explain_database
+        from workflow.unavailable import explain as explain_database
 
         return explain_database(error)
     if type(error).__name__ == "LocalError":

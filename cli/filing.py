@@ -20,6 +20,7 @@ from states.errors import BadInput
 from workflow import business_time, definitions, directory, dossiers
 from workflow.dossiers import Submission, Submitted
 from workflow.models import Person
+from workflow.view import load
 
 PARTIES, KEY = "parties", "key"
 SILENCE = "Le silence gardé sur cette demande ne vaut pas acceptation."
@@ -104,7 +105,7 @@ def submit(
         actor = person(session, as_)
         parties = _people(session, party or [], "--party")
         (done,) = dossiers.submit(session, [Submission(args, definition, parties, key)], actor=actor)
-        seen = view.load(session, done.dossier_id, actor if parties or actor.role == "holder" else SYSTEM)
+        seen = load(session, done.dossier_id, actor if parties or actor.role == "holder" else SYSTEM)
     if json:
         say.document({**view.summary(seen), "repeated": done.repeated})
         return

@@ -15,10 +15,10 @@ from rich.text import Text
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from cli import say, words
+from cli import say
 from states.decide import BREACH, IDLE, LAPSE, REMIND
 from states.definition import Definition
-from workflow import definitions
+from workflow import definitions, words
 from workflow.letters import date, happened
 
 QUIET = frozenset({LAPSE, IDLE})

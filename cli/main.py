@@ -21,6 +21,7 @@ from cli.compute import compute
 from cli.door import Command, Door
 from cli.options import Json
 from cli.outbox import outbox
+from cli.portal import web
 from cli.replay import replay
 from cli.route import route
 from cli.stuck import stuck
@@ -200,6 +201,7 @@ app.add_typer(outbox, name="outbox", rich_help_panel=OPERATE)
 app.add_typer(stuck, name="stuck", rich_help_panel=OPERATE)
 app.add_typer(clock, name="clock", rich_help_panel=OPERATE)
 _register(SET_UP, "up", up)
+_register(OPERATE, "web", web)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
 app.add_typer(territories, name="territories", rich_help_panel=SET_UP)

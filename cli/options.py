@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.dossier import SYSTEM, Actor
-from states.errors import BadInput, Refused
+from states.errors import BadInput
 from workflow import access, business_time
 
 As = Annotated[
@@ -50,8 +49,7 @@ Reason = Annotated[
     str, typer.Option("--reason", metavar="MOTIF", help="Pourquoi ; le motif est gardé.", show_default=False)
 ]
 MAX_BYTES = 1_000_000
-MAX_ID = 2**63 - 1
-MAX_REFERENCE = 64
+MAX_NAME = 64
 
 
 def person(session: Session, name: str | None) -> Actor:
@@ -83,7 +81,7 @@ def operator(given: str | None) -> str:
             except KeyError:
                 account = f"uid {os.geteuid()}"
         return account
-    if not given.strip() or len(given) > MAX_REFERENCE or not given.isprintable():
+    if not given.strip() or len(given) > MAX_NAME or not given.isprintable():
         raise BadInput("by", "nom vide ou illisible", field="--by", accepted="un nom ou un login")
     return given.strip()
 
@@ -91,24 +89,6 @@ def operator(given: str | None) -> str:
 def reader(session: Session, name: str | None) -> Actor:
     """Whoever reads: without a name, the operator, who sees every dossier and no text."""
     return access.actor(session, name, business_time.now(session)) if name else SYSTEM
-
-
-def find(session: Session, given: str, actor: Actor) -> int:
-    """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
-    if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():
-        raise BadInput(
-            "dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro"
-        )
-    number = int(given) if given.isascii() and given.isdecimal() and int(given) <= MAX_ID else None
-    scope = access.scope(actor)
-    statement = (
-        "select d.id from dossiers d where (d.reference = :given or d.id = cast(:number as bigint)) "  # noqa: S608  (a scope is ours)
-        f"and {scope.sql} order by d.reference = :given desc limit 1"
-    )
-    found: int | None = session.execute(text(statement), {"given": given, "number": number, **scope.params}).scalar()
-    if found is None:
-        raise Refused("unknown", f"dossier « {given} » inconnu, ou hors de votre périmètre", field="DOSSIER")
-    return found
 
 
 def pairs(given: Sequence[str], option: str) -> dict[str, str]:

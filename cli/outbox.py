@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from cli import database, say, words
+from cli import database, say
 from cli.door import Command, Group
-from cli.options import MAX_ID, By, Json, Reason, find, operator
+from cli.options import By, Json, Reason, operator
 from config.log_lines import redacted
 from states.dossier import SYSTEM
 from states.errors import BadInput
-from workflow import installation, operations
+from workflow import installation, operations, words
 from workflow import outbox as notices
+from workflow.access import MAX_ID, find
 
 outbox = typer.Typer(cls=Group, help="Les messages à envoyer.", no_args_is_help=True, rich_markup_mode=None)
 RELEASE = "coupe-file outbox release"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select, text
+from sqlalchemy import select
 
-from cli import database, say, view, words
-from cli.options import As, Json, Ref, find, reader
-from cli.view import View, written
+from cli import database, say, view
+from cli.options import As, Json, Ref, reader
 from states import clocks
 from states.errors import BadInput
-from states.fields import instant
 from states.migration import MIGRATE
-from workflow import access, definitions
+from workflow import access, words
+from workflow.access import find
 from workflow.journal import Recorded
 from workflow.models import Unit
+from workflow.queue import Filters, Row
+from workflow.queue import page as listed
+from workflow.view import View, load, written
 
 Last = Annotated[
     int, typer.Option("--last", metavar="N", min=0, max=1000, help="Combien d'événements récents montrer, de 0 à 1000.")
@@ -29,7 +30,7 @@ def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, json: Json = F
     """Montre un dossier : qui a la balle, la prochaine échéance, ce que vous pouvez faire."""
     with database.reading() as session:
         actor = reader(session, as_)
-        seen = view.load(session, find(session, ref, actor), actor)
+        seen = load(session, find(session, ref, actor), actor)
     if json:
         say.document(_shown(seen, last))
         return
@@ -58,7 +59,7 @@ def _shown(seen: View, last: int) -> dict[str, Any]:
         **({"texts": texts} if seen.sees_texts else {}),
         "clocks": running,
         "hold": dossier.hold.encode() if dossier.hold else None,
-        "then": seen.then,
+        "then": view.then(seen),
         "allowed": [trigger.name for trigger in seen.allowed],
         "refused": {trigger.name: why for trigger, why in seen.closed_doors},
         "events": [_recorded(seen, event) for event in seen.events[len(seen.events) - last :]] if last else [],
@@ -144,7 +145,7 @@ def journal(ref: Ref, as_: As = None, json: Json = False) -> None:
     """Montre le journal d'un dossier, du dépôt à maintenant."""
     with database.reading() as session:
         actor = reader(session, as_)
-        seen = view.load(session, find(session, ref, actor), actor)
+        seen = load(session, find(session, ref, actor), actor)
     if json:
         say.document(
             {"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]}
@@ -263,16 +264,6 @@ def _recorded(seen: View, event: Recorded) -> dict[str, Any]:
 
 # --- the queue --------------------------------------------------------------------------------------------------------
 
-_QUEUE = """
-select d.id, d.reference, d.definition_id, d.state, d.rung, d.due_at, d.holds, d.data ->> 'topic' as topic, d.data ->> 'commune' as commune,
-       d.stuck, u.code as unit, coalesce(u.zone, 'Europe/Paris') as zone, p.name as person, c.name as place, t.body as title
-from dossiers d left join units u on u.id = d.unit_id left join persons p on p.id = d.assignee_id
-left join communes c on c.code = d.data ->> 'commune'
-left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
-where d.phase <> 'resolved' and {scope} and {unit} and {after}
-order by coalesce(d.due_at, 'infinity'), d.id limit :limit
-"""
-_AFTER = "(coalesce(d.due_at, 'infinity'), d.id) > (cast(:due as timestamptz), cast(:last as bigint))"
 Limit = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Combien de dossiers au plus, de 1 à 1000.")
 ]
@@ -290,10 +281,8 @@ OfUnit = Annotated[
 
 def queue(as_: As = None, unit: OfUnit = None, after: After = None, limit: Limit = 50, json: Json = False) -> None:
     """Montre les dossiers ouverts d'un service, le plus pressé d'abord."""
-    due, last = _mark(after)
     with database.reading() as session:
         actor = reader(session, as_)
-        scope = access.scope(actor)
         chosen = actor.unit
         if unit is not None:
             chosen = session.execute(select(Unit.id).where(Unit.code == unit)).scalar()
@@ -304,38 +293,35 @@ def queue(as_: As = None, unit: OfUnit = None, after: After = None, limit: Limit
                     field="--unit",
                     accepted="un code de « coupe-file directory list »",
                 )
-        statement = _QUEUE.format(
-            scope=scope.sql,
-            unit="true" if chosen is None else "d.unit_id = :unit",
-            after="true" if after is None else _AFTER,
-        )
-        params = {**scope.params, "unit": chosen, "due": due, "last": last, "limit": limit + 1}
-        rows = session.execute(text(statement), params).all()
-        now = session.execute(text("select business_now()")).scalar_one()
-        compiled = {row.definition_id: definitions.get(session, row.definition_id).compiled.definition for row in rows}
-    more, rows = len(rows) > limit, rows[:limit]
-    mark = _marked(rows[-1]) if more else None
+        try:
+            found = listed(session, actor, Filters(holding=chosen), after=after, limit=limit)
+        except BadInput as error:
+            error.field = f"--{error.field}"
+            raise
     sees = actor.role in access.SEES_TEXTS
     if json:
-        say.document({"dossiers": [_queued(row, compiled, sees=sees) for row in rows], "after": mark, "now": now})
+        rows = [_queued(row, sees=sees) for row in found.rows]
+        say.document({"dossiers": rows, "after": found.after, "now": found.now})
         return
-    if not rows:
+    if not found.rows:
         say.line("Aucun dossier ouvert." if after is None else "Plus aucun dossier après ce repère.")
         return
     headers = ("Dossier", *(["Titre"] if sees else ["Sujet"]), "Commune", "État", "Échéance", "Balle")
-    say.table(headers, [_told(row, compiled, now, sees=sees, own=chosen is not None) for row in rows])
-    if mark is not None:
-        say.line(f"Suite : --after {mark}", style="dim")
+    say.table(headers, [_told(row, found.now, sees=sees, own=chosen is not None) for row in found.rows])
+    if found.after is not None:
+        say.line(f"Suite : --after {found.after}", style="dim")
 
 
-def _told(row: Any, compiled: Any, now: datetime, *, sees: bool, own: bool) -> tuple[str, ...]:
-    definition = compiled[row.definition_id]
-    held = bool(row.holds) and "end" not in row.holds[-1]
+def _told(row: Row, now: datetime, *, sees: bool, own: bool) -> tuple[str, ...]:
     holder = (
-        "porteur" if held else (row.person if sees and row.person else "le service") if own else row.unit or "personne"
+        "porteur"
+        if row.held
+        else (row.person if sees and row.person else "le service")
+        if own
+        else row.unit or "personne"
     )
     when = "" if row.due_at is None else f"{say.short(row.due_at, row.zone)} ({say.until(row.due_at, now)})"
-    state = words.state(definition, row.state) + (" – mis de côté" if row.stuck else "")
+    state = words.state(row.definition, row.state) + (" – mis de côté" if row.stuck else "")
     return (
         row.reference,
         (row.title or "") if sees else row.topic or "",
@@ -346,37 +332,18 @@ def _told(row: Any, compiled: Any, now: datetime, *, sees: bool, own: bool) -> t
     )
 
 
-def _queued(row: Any, compiled: Any, *, sees: bool) -> dict[str, Any]:
+def _queued(row: Row, *, sees: bool) -> dict[str, Any]:
     return {
         "id": row.id,
         "reference": row.reference,
         "state": row.state,
-        "state_label": words.state(compiled[row.definition_id], row.state),
+        "state_label": words.state(row.definition, row.state),
         "rung": row.rung,
         "due_at": row.due_at,
         "topic": row.topic,
         "commune": row.commune,
         "unit": row.unit,
-        "hold": bool(row.holds) and "end" not in row.holds[-1],
+        "hold": row.held,
         "stuck": row.stuck,
         **({"title": row.title, "person": row.person} if sees else {}),
     }
-
-
-def _marked(row: Any) -> str:
-    """Where a page ended: the due date and the key of its last dossier."""
-    due = "infinity" if row.due_at is None else say.utc(row.due_at)
-    return base64.urlsafe_b64encode(f"{due}/{row.id}".encode()).decode().rstrip("=")
-
-
-def _mark(after: str | None) -> tuple[str | None, int | None]:
-    if after is None:
-        return None, None
-    try:
-        due, _, key = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode().partition("/")
-        checked = due if due == "infinity" else instant("after", due).isoformat()
-        return checked, int(key)
-    except (ValueError, BadInput):
-        raise BadInput(
-            "after", "repère illisible", field="--after", accepted="le repère donné à la fin de la page précédente"
-        ) from None

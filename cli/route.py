@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from cli import database, say, words
+from cli import database, say
 from cli.options import Json
 from states.errors import BadInput
 

@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from states.explanation import ends_day
+
 PLAIN_WIDTH = 110
 """The width of what goes to a file or a pipe, unless COLUMNS says otherwise."""
 NARROW = 72
@@ -117,8 +119,9 @@ def safe(words: str) -> str:
 
 
 def short(instant: datetime, zone: str = PARIS) -> str:
-    """An instant in a table: « 24/11/2026 18:00 » in a time zone."""
-    return f"{instant.astimezone(ZoneInfo(zone)):%d/%m/%Y %H:%M}"
+    """An instant in a table: « 24/11/2026 18:00 » in a time zone; the end of a day by its date alone."""
+    local = instant.astimezone(ZoneInfo(zone))
+    return f"{local:%d/%m/%Y}" if ends_day(local) else f"{local:%d/%m/%Y %H:%M}"
 
 
 def zone_note(zone: str) -> str:

@@ -9,11 +9,12 @@ import typer
 
 from cli import database, say
 from cli.door import Command, Group
-from cli.options import By, Json, Reason, Ref, find, operator
+from cli.options import By, Json, Reason, Ref, operator
 from config.log_lines import redacted
 from states.dossier import SYSTEM
 from states.errors import BadInput, Refused
 from workflow import operations, sweep
+from workflow.access import find
 
 stuck = typer.Typer(
     cls=Group, help="Les dossiers que l'horloge n'a pas pu traiter.", no_args_is_help=True, rich_markup_mode=None

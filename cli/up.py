@@ -7,6 +7,7 @@ import logging.handlers
 import os
 import select
 import signal
+import socket
 import sys
 import termios
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.live import Live
@@ -37,6 +39,8 @@ from workflow import business_time, schema
 DEMO_TICK = 0.5
 LOOK_EVERY = 0.5
 READY_PATIENCE = 60.0
+SERVED_PATIENCE = 30.0
+PORT = 8000
 LOG_BYTES, LOG_FILES = 10_000_000, 5
 Demo = Annotated[bool, typer.Option("--demo", help="Douze dossiers fictifs, et une heure par seconde.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Avec --demo : recommencer la démonstration à son début.")]
@@ -72,6 +76,7 @@ class Installation:
         self._log = logging.Logger("coupe-file up")  # noqa: LOG001  (its own: nothing else is to land in this file)
         self._name = database.DEMO if demo else database.NAME
         self._url = ""
+        self._site, self._port = settings.base_url, PORT
 
     # --- from start to end --------------------------------------------------------------------------------------------
 
@@ -87,7 +92,8 @@ class Installation:
             self._supervisor.start_servers()
             self._url = self._prepared()
             announce(
-                self._base, {"database_url": self._url, "redis_url": self._redis(), "demo": "1" if self._demo else None}
+                self._base,
+                {"database_url": self._url, "redis_url": self._redis(), "demo": "1" if self._demo else None},
             )
             with database.bound(self._url, pooled=self._settings.pooled) as made:
                 make = schema.sessions(made)
@@ -97,15 +103,20 @@ class Installation:
                 if self._demo:
                     with make() as session:
                         watch.look(session)
+                self._site = self._portal()
                 beat, first, *others = self._programs()
                 self._supervisor.start_programs([beat, first])  # two that suffice; the others would slow their start
                 self._until_ready(make)
                 self._supervisor.start_programs(others)
+                answers = self._until_served()
                 if self._demo:
                     driver = Driver(make)
                     driver.start()
                     held.callback(driver.stop)
                 say.line(f"Prêt en {time.monotonic() - began:.1f} s. Journal : {self._base / 'log'}", style="green")
+                say.line(
+                    f"Portail : {self._site}" if answers else "Le portail ne répond pas encore : voyez le journal."
+                )
                 self._show(make, watch)
         say.aside("Tout est arrêté. Ce qui a été fait est gardé.")
 
@@ -186,11 +197,13 @@ class Installation:
             "COUPE_FILE_HOME": str(self._base),
             "COUPE_FILE_DATABASE_URL": self._url,
             "COUPE_FILE_REDIS_URL": self._redis(),
+            "COUPE_FILE_BASE_URL": self._site,
             "C_FORCE_ROOT": "1",
             "PYTHONUNBUFFERED": "1",
         }
         if self._demo:
             variables["COUPE_FILE_TICK_SECONDS"] = str(DEMO_TICK)
+            variables["COUPE_FILE_DEMO"] = "true"
             if "COUPE_FILE_MAIL" not in os.environ:
                 variables["COUPE_FILE_MAIL"] = f"file:{self._base / 'courriers'}"
         as_root = ("-W", "ignore:You're running the worker with superuser")
@@ -205,7 +218,27 @@ class Installation:
             )
             for name in (f"worker-{number}" for number in range(1, self._workers + 1))
         ]
-        return [Program("beat", (*celery, "beat", *quiet), {**variables, "COUPE_FILE_PROCESS": "beat"}), *workers]
+        served = {**variables, "COUPE_FILE_PROCESS": "web"}
+        web = Program("web", (sys.executable, "-m", "web.main", "--port", str(self._port)), served)
+        return [Program("beat", (*celery, "beat", *quiet), {**variables, "COUPE_FILE_PROCESS": "beat"}), *workers, web]
+
+    def _portal(self) -> str:
+        """Where the portal will be found: as COUPE_FILE_BASE_URL says, or on this machine at a port that is free."""
+        if "COUPE_FILE_BASE_URL" in os.environ:
+            self._port = urlsplit(self._settings.base_url).port or PORT
+            return self._settings.base_url
+        self._port = free_port(PORT)
+        return f"http://localhost:{self._port}"
+
+    def _until_served(self) -> bool:
+        """Wait for the portal to answer, but not for long: everything else is at work already."""
+        since = time.monotonic()
+        while time.monotonic() - since < SERVED_PATIENCE:
+            self._supervisor.look()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                return True
+            time.sleep(0.1)
+        return False
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
@@ -274,6 +307,18 @@ class Installation:
 def _told(lines: list[Line]) -> None:
     for line in lines:
         say.entry(str(line), style=line.style)
+
+
+def free_port(wanted: int) -> int:
+    """A port of this machine that nobody listens on: the one wanted, if it is."""
+    for port in (wanted, 0):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                tried.bind(("127.0.0.1", port))
+                found: int = tried.getsockname()[1]
+                return found
+    raise Refused("port", "aucun port de cette machine n'est libre")
 
 
 class Ended(BaseException):

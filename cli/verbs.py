@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import completion, database, say, shipped, view, words
-from cli.options import As, Json, Key, Ref, find, from_file, merged, pairs, person
+from cli import completion, database, say, shipped, view
+from cli.options import As, Json, Key, Ref, from_file, merged, pairs, person
 from states.definition import Definition, Trigger
 from states.errors import BadInput
-from workflow import dossiers
+from workflow import dossiers, words
+from workflow.access import find
+from workflow.view import load
 
 PANEL = "Agir sur un dossier"
 FILE = "_file"
@@ -70,7 +72,7 @@ def perform(ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, ke
         actor = person(session, as_)
         dossier = find(session, ref, actor)
         result = dossiers.one(dossiers.act(session, [dossier], trigger, actor=actor, args=args, idem=key))
-        after = view.load(session, dossier, actor)
+        after = load(session, dossier, actor)
     if json:
         said = {"trigger": trigger, "event": result.seq, "kinds": result.kinds, "repeated": result.repeated}
         say.document({**view.summary(after), **said})

@@ -1,213 +1,15 @@
-"""A dossier as one reader may see it: read in one transaction, shown as four lines first, then the rest."""
+"""A dossier told on a terminal: four lines first, then the rest."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
-
-from cli import say, words
-from states import clocks
-from states.decide import settle
-from states.definition import Definition, Trigger
-from states.dossier import SYSTEM, Actor, Dossier
-from states.draft import Draft
-from states.errors import CoupeFileError
-from states.vocabulary import GUARDS, rung_above
-from workflow import definitions, directory, journal, texts
-from workflow.access import SEES_TEXTS
-from workflow.apply import connection
-from workflow.definitions import Loaded
-from workflow.dossiers import COLUMNS, dossier_of
-from workflow.journal import Recorded
+from cli import say
+from workflow import words
+from workflow.view import View, asking, written
 
 LAST_EVENTS = 5
 DAY_TEXT = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """The unit that holds a dossier, and the person on it where the reader may know."""
-
-    code: str
-    name: str
-    telephone: str | None
-    zone: str
-    person: str | None
-    staffed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a reader sees of a dossier at the business instant `now`; `texts` is empty for who sees metadata only."""
-
-    id: int
-    reference: str
-    loaded: Loaded
-    dossier: Dossier
-    stuck: bool
-    unit: Holder | None
-    commune: str | None
-    now: datetime
-    actor: Actor
-    texts: dict[str, str]
-    allowed: tuple[Trigger, ...]
-    closed_doors: tuple[tuple[Trigger, str], ...]
-    then: str | None
-    events: tuple[Recorded, ...]
-    names: dict[str, dict[int, str]]
-    versions: dict[str, Definition]
-
-    @property
-    def definition(self) -> Definition:
-        """The definition that the dossier is under."""
-        return self.loaded.compiled.definition
-
-    def decided(self, event: Recorded) -> Definition:
-        """The definition that an event was decided under: its words are those of that version."""
-        return self.versions.get(event.definition, self.definition)
-
-    @property
-    def zone(self) -> str:
-        """The time zone that its dates are said in."""
-        return self.unit.zone if self.unit is not None else say.PARIS
-
-    @property
-    def sees_texts(self) -> bool:
-        """Whether the reader may read what people wrote."""
-        return self.actor.role in SEES_TEXTS
-
-
-_ROW = f"""
-select d.reference, d.stuck, c.name, u.code, u.name, u.telephone, u.zone, p.name, business_now(), r.revision, {COLUMNS}
-from directory r, dossiers d left join units u on u.id = d.unit_id left join persons p on p.id = d.assignee_id
-left join communes c on c.code = d.data ->> 'commune'
-where d.id = %(id)s
-"""  # noqa: S608  (constants)
-
-
-def load(session: Session, key: int, actor: Actor) -> View:
-    """A dossier, whose key was found within the actor's scope."""
-    row = connection(session).execute(_ROW, {"id": key}).fetchone()
-    assert row is not None  # noqa: S101  (found in this very transaction, and dossiers are never deleted)
-    reference, stuck, commune, code, name, telephone, zone, assignee, now, revision = row[:10]
-    loaded = definitions.get(session, row[11])
-    dossier = dossier_of(row[13:])
-    sees = actor.role in SEES_TEXTS
-    events = tuple(journal.read(session, [key]))
-    context = directory.contexts(session, [dossier], now, revision)[0]
-    unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
-    draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
-    settle(draft, loaded.compiled)
-    allowed, closed = _doors(loaded, draft, actor)
-    return View(
-        key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
-        allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        _versions(session, loaded, events),
-    )  # fmt: skip
-
-
-def _versions(session: Session, loaded: Loaded, events: Sequence[Recorded]) -> dict[str, Definition]:
-    """The definitions that the events were decided under, by digest; one that this program cannot read is left out."""
-    found = {loaded.digest: loaded.compiled.definition}
-    others = {event.definition for event in events} - found.keys()
-    if others:
-        rows = session.execute(
-            text("select id, digest from definitions where digest = any(:others)"), {"others": list(others)}
-        )
-        for key, digest in rows:
-            with suppress(CoupeFileError):
-                found[digest] = definitions.get(session, key).compiled.definition
-    return found
-
-
-def _doors(loaded: Loaded, draft: Draft, actor: Actor) -> tuple[tuple[Trigger, ...], tuple[tuple[Trigger, str], ...]]:
-    """What this actor may ask now, as far as can be known before the fields are given; and what not, with why."""
-    draft.actor, draft.args = actor, {}
-    allowed, closed = [], []
-    for trigger in loaded.compiled.allowed(draft.dossier.state):
-        if actor.role not in trigger.by:
-            continue
-        refusal = next(filter(None, (_refusal(draft, guard) for guard in trigger.guards)), None)
-        if refusal is None:
-            allowed.append(trigger)
-        else:
-            closed.append((trigger, refusal))
-    return tuple(allowed), tuple(closed)
-
-
-def _refusal(draft: Draft, guard: str) -> str | None:
-    try:
-        found = GUARDS[guard](draft)
-    except KeyError:  # it looks at a field that is not given yet
-        return None
-    return found[1] if found is not None else None
-
-
-def _then(loaded: Loaded, draft: Draft) -> str | None:
-    """What the clock will do at the next due date that it acts on, if nobody does anything."""
-    definition, dossier = loaded.compiled.definition, draft.dossier
-    moves = sorted(
-        (instant, name)
-        for instant, name, step in clocks.steps(definition, dossier)
-        if step in (clocks.MOVE_STEP, clocks.DUE_STEP)
-    )
-    if not moves:
-        if dossier.hold is None:
-            return None
-        return "sans réponse à ce terme, la demande se clôt et les délais suspendus repartent"
-    rule = definition.clocks[moves[0][1]]
-    if rule.due.fire is None:
-        return "sans suite à cette date, le dépassement est noté et signalé"
-    draft.actor = SYSTEM
-    above = rung_above(draft)[0]
-    climbs = any(trigger.name == rule.due.fire and "climb" in trigger.effects for trigger in definition.triggers)
-    if climbs and above is not None:
-        return f"sans suite à cette date, l'horloge saisit l'échelon suivant ({words.rung(definition, above.index)})"
-    name = (rule.due.otherwise if climbs else rule.due.fire) or rule.due.fire
-    return f"sans suite à cette date, l'horloge demande : {words.event(definition, name).lower()}"
-
-
-def _texts(session: Session, dossier: Dossier, events: Sequence[Recorded]) -> dict[str, str]:
-    """Every text of the dossier by its id; one that was erased says so."""
-    keys = {uuid.UUID(value["text"]) for value in dossier.data.values() if isinstance(value, dict) and "text" in value}
-    keys.update(key for event in events for key in journal.texts_of(event.command))
-    return {
-        str(key): body if body is not None else "(texte effacé)" for key, body in texts.bodies(session, keys).items()
-    }
-
-
-def _names(session: Session, events: Sequence[Recorded], *, persons: bool) -> dict[str, dict[int, str]]:
-    units = {event.actor.unit for event in events} | {event.effect.get("unit") for event in events}
-    people = {event.actor.person for event in events} | {event.effect.get("assignee") for event in events}
-    found = {"unit": _named(session, "select id, name from units where id = any(:ids)", units)}
-    found["person"] = _named(session, "select id, name from persons where id = any(:ids)", people) if persons else {}
-    return found
-
-
-def _named(session: Session, statement: str, ids: Iterable[int | None]) -> dict[int, str]:
-    return {
-        row[0]: row[1] for row in session.execute(text(statement), {"ids": [key for key in ids if key is not None]})
-    }
-
-
-def written(view: View, value: Any, name: str) -> str | None:
-    """What was written in a field, if this reader may read it: a holder reads nothing that is internal."""
-    if not isinstance(value, dict) or "text" not in value:
-        return None
-    rules = [definition.fields[name] for definition in view.versions.values() if name in definition.fields]
-    if view.actor.role == "holder" and any(rule.audience == "internal" for rule in rules):
-        return None
-    return view.texts.get(value["text"])
-
-
-# --- the four lines ---------------------------------------------------------------------------------------------------
 
 
 def ball(view: View) -> str:
@@ -221,20 +23,6 @@ def ball(view: View) -> str:
         who = "un tiers" if hold.motive == "third_party" else "le porteur de projet"
         return f"{who}, jusqu'au {words.on(hold.until, view.zone)}{say.zone_note(view.zone)} ({_asked_by(view)}{words.choice(hold.motive)})"
     return unit
-
-
-def asking(view: View) -> Recorded | None:
-    """The event that opened the hold that is open."""
-    if view.dossier.hold is None:
-        return None
-    return next(
-        (
-            event
-            for event in reversed(view.events)
-            if "holds" in event.effect and "answer_by" in event.command.get("args", {})
-        ),
-        None,
-    )
 
 
 def _asked_by(view: View) -> str:
@@ -277,6 +65,14 @@ def due(view: View) -> str:
     return f"{when} – {label} ({say.until(dossier.due_at, view.now)})"
 
 
+def then(view: View) -> str | None:
+    """What comes at the next due date if nobody does anything."""
+    found = view.then
+    if found is None:
+        return None
+    return words.then(view.definition, found.kind, rung_index=found.rung, trigger=found.trigger)
+
+
 def yours(view: View) -> str | None:
     """What is expected of a holder."""
     if view.actor.role != "holder" or view.dossier.closed_at is not None:
@@ -299,8 +95,8 @@ def four_lines(view: View) -> None:
     if view.dossier.closed_at is None:
         late = view.dossier.due_at is not None and view.dossier.due_at < view.now
         say.fact("Prochaine échéance", due(view), style="red" if late else "")
-        if view.then:
-            say.fact("Ensuite", view.then)
+        if view.then is not None:
+            say.fact("Ensuite", then(view) or "")
     asked = asking(view)
     reason = written(view, asked.command["args"].get("reason"), "reason") if asked is not None else None
     if reason:

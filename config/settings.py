@@ -41,6 +41,13 @@ class Settings(BaseSettings):
     """`console`, `file:/a/folder`, `smtp://[user:password@]host:port` or `smtps://…`."""
     mail_from: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] = LOCAL_SENDER
     base_url: str = "http://localhost:8000"
+    """Where people find the portal; its scheme and host are what its cookies and its forms go by."""
+    demo: bool = False
+    """True in the demo: its fictional persons enter the portal without a password, on this machine only."""
+    operator: str | None = None
+    """Who answers for this portal; without it every page says that it is not official."""
+    theme: Path | None = None
+    """A folder whose theme.css is read after the portal's own."""
     log: Literal["text", "json"] = "text"
     """How a process writes its log: lines for a person, or JSON for a collector."""
     lang: Literal["fr", "en"] | None = None
@@ -73,6 +80,9 @@ ACCEPTED = {
     "mail": "console, file:/dossier, smtp://hôte:port, smtps://hôte:port",
     "mail_from": "une adresse nom@domaine",
     "base_url": "http://hôte ou https://hôte",
+    "demo": "true ou false",
+    "operator": "le nom de l'organisme qui répond de ce portail",
+    "theme": "un dossier qui contient theme.css",
     "log": "text ou json",
     "lang": "fr ou en",
 }

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from states import clocks
-from states.dossier import NO_CONTEXT, SYSTEM, Act, Actor, Clock, Context, Decision, Dossier, Json
+from states import clocks, legal
+from states.dossier import NO_CONTEXT, SYSTEM, Act, Actor, Clock, Context, Decision, Dossier, Hold, Json
 from states.draft import Draft
 from states.errors import Refused, Stale
 from states.machine import Compiled
@@ -22,6 +22,7 @@ BREACH = "clock.breach"
 REMIND = "clock.remind"
 LAPSE = "clock.lapse"
 REFUSE = "clock.refuse"
+LATE = "hold.late"
 IDLE = "clock.idle"
 REFUSED_STEP = "refused"
 SUBMIT = "submit"
@@ -58,7 +59,7 @@ def submit(
         draft.put("unit", desk.unit)
         draft.put("units", (desk.unit,))
     for name in compiled.clock_starts.get(SUBMIT, ()):
-        draft.put_clock(name, clocks.begin(definition.clocks[name], n=1, start=draft.effective, fields=data))
+        draft.start_clock(name, dated=True)
     draft.emit(SUBMIT, {"args": dict(args)}, idem=idem)
     draft.seal()
     return Decision(Dossier(), draft.dossier, draft.events)
@@ -110,8 +111,11 @@ def settle(draft: Draft, compiled: Compiled) -> None:
         if effective >= draft.at:
             break
         draft.effective = effective
+        hold = draft.dossier.hold
         if name:
-            _breach(draft, name)
+            _breach(draft, compiled, name)
+        elif hold is not None and clocks.awaits_lateness(hold):
+            _let_pass(draft, hold)
         else:
             key = f"hold:{len(draft.dossier.holds)}"
             _move(draft, compiled, compiled.hold_end, {"trigger": compiled.hold_end, "args": {}}, fired=key)
@@ -131,16 +135,53 @@ def _facts(draft: Draft) -> Iterator[tuple[datetime, str]]:
             yield max(clock.due, clock.start), name
 
 
-def _breach(draft: Draft, name: str) -> None:
-    """Record that a due instant has passed; its reminders not yet sent are overtaken."""
+def _let_pass(draft: Draft, hold: Hold) -> None:
+    """The holder has let pass the date that was set: from it on, the clocks that only lateness stops stand still."""
+    late = replace(hold, late=hold.until, until=hold.since + draft.definition.longest_hold.delta)
+    draft.put("holds", (*draft.dossier.holds[:-1], late))
+    draft.rate_clocks()
+    draft.emit(LATE, {"motive": hold.motive, "asked": hold.until.isoformat()}, fired=f"late:{len(draft.dossier.holds)}")
+
+
+def _breach(draft: Draft, compiled: Compiled, name: str) -> None:
+    """Record that a due instant has passed; its reminders not yet sent are overtaken, and what it starts begins."""
     rule, clock = draft.definition.clocks[name], draft.dossier.clocks[name]
     overtaken = [reminder.id for reminder in rule.reminders if reminder.id not in clock.done]
     key = _key(name, clock, clocks.DUE_STEP)
     draft.put_clock(name, replace(clock, done=(*clock.done, *overtaken, clocks.DUE_STEP)))
-    command = {"clock": name, "cycle": clock.n, "due": clock.due.isoformat(), "record": rule.due.record}
+    record = _silence(draft, clock) if rule.due.record == SILENCE else rule.due.record
+    command = {"clock": name, "cycle": clock.n, "due": clock.due.isoformat(), "record": record}
+    for started in compiled.clock_starts.get(f"{name}.{clocks.DUE_STEP}", ()):
+        draft.start_clock(started)
+    if rule.by_law and clock.desk is not None:
+        _of_a_date(draft, clock, record)
     draft.emit(BREACH, command, fired=key)
     for step in overtaken:
         _lapse(draft, name, clock, step)
+
+
+SILENCE = "silence"
+_IMPLIED = {"acceptance": "implied_acceptance", "rejection": "implied_rejection", "none": "missed"}
+
+
+def _silence(draft: Draft, clock: Clock) -> str:
+    """What the legal rule of a clock makes of silence; plainly missed when it makes nothing of it."""
+    if clock.rule is None:
+        return "missed"
+    silence = draft.context.almanac.rules(clock.table).rule(clock.rule).silence
+    return _IMPLIED.get(silence, silence)
+
+
+def _of_a_date(draft: Draft, clock: Clock, record: str) -> None:
+    """What is told of a date that ends at midnight waits for the service to open; a refusal by silence can be contested."""
+    almanac = draft.context.almanac
+    desk = almanac.desk(clock.desk or 0)
+    draft.facts["opens"] = desk.hours.next_open(draft.at).isoformat()
+    if record == _IMPLIED["rejection"]:
+        table, day = almanac.rules(clock.table), desk.hours.local(clock.due).date()
+        appeal = table.choose("recours", "contentieux", on=day, zone=desk.territory)
+        until = legal.due(table.limit(appeal), day, holidays=desk.hours.holidays).due
+        draft.facts["appeal_until"], draft.facts["appeal_basis"] = until.isoformat(), appeal.basis
 
 
 def _lapse(draft: Draft, name: str, clock: Clock, step: str) -> None:
@@ -158,7 +199,8 @@ def _due(draft: Draft, compiled: Compiled) -> None:
         return
     woken = draft.dossier.wake_at is not None and draft.dossier.wake_at <= draft.at
     draft.actor, draft.args, draft.effective = SYSTEM, {}, draft.at
-    ready = sorted(step for step in clocks.steps(draft.definition, draft.dossier) if step[0] < draft.at)
+    every = clocks.steps(draft.definition, draft.dossier, draft.context.almanac)
+    ready = sorted(step for step in every if step[0] < draft.at)
     _remind(draft, [(name, step) for _, name, step in ready if step not in (clocks.DUE_STEP, clocks.MOVE_STEP)])
     moves = [name for _, name, step in ready if step == clocks.MOVE_STEP]
     if moves:
@@ -260,25 +302,34 @@ def _overtaken(draft: Draft, compiled: Compiled, name: str, by_clock: str | None
         return []
     return [
         (clock, draft.dossier.clocks[clock], step)
-        for instant, clock, step in sorted(clocks.steps(draft.definition, draft.dossier))
+        for instant, clock, step in sorted(clocks.steps(draft.definition, draft.dossier, draft.context.almanac))
         if clock in turned and instant < draft.at and step != clocks.DUE_STEP and clock != by_clock
     ]
 
 
 def _turn(draft: Draft, compiled: Compiled, name: str) -> None:
-    """Stop and start the clocks that a trigger stops and starts; a start while running is a new cycle."""
-    starts = compiled.clock_starts.get(name, ())
-    for clock_name in compiled.clock_stops.get(name, ()):
+    """Stop and start the clocks that a trigger stops and starts; a start while running is a new cycle, or its end when
+    the clock is no longer one of this dossier's.
+    """
+    wanted = compiled.clock_starts.get(name, ())
+    started = {clock_name for clock_name in wanted if draft.start_clock(clock_name)}
+    foreign = [clock_name for clock_name in wanted if clock_name not in started and not draft.has_clock(clock_name)]
+    for clock_name in (*compiled.clock_stops.get(name, ()), *foreign):
         clock = draft.dossier.clocks.get(clock_name)
-        if clock is not None and clock.end is None and clock_name not in starts:
-            due = clocks.due_when_stopped(
-                draft.definition.clocks[clock_name], clock_name, clock, draft.dossier, draft.effective
-            )
-            draft.put_clock(clock_name, replace(clock, due=due, end=draft.effective, retry=None))
-    for clock_name in starts:
-        last = draft.dossier.clocks.get(clock_name)
-        rule = draft.definition.clocks[clock_name]
-        n = 1 if last is None else last.n + 1
-        draft.put_clock(clock_name, clocks.begin(rule, n=n, start=draft.effective, fields=draft.dossier.data))
-    if starts and draft.dossier.hold is not None:
+        if clock is not None and clock.end is None and clock_name not in started:
+            _stop(draft, name, clock_name, clock)
+    if started and draft.dossier.hold is not None:
         draft.rate_clocks()
+
+
+def _stop(draft: Draft, name: str, clock_name: str, clock: Clock) -> None:
+    rule, almanac = draft.definition.clocks[clock_name], draft.context.almanac
+    if rule.floor is not None and draft.actor != SYSTEM:
+        desk = None if clock.desk is None else almanac.desk(clock.desk)
+        earliest = clocks.later(rule.floor, clock.start, desk)
+        if draft.effective < earliest:
+            shown = earliest if desk is None else desk.hours.local(earliest)
+            sentence = f"« {name} » n'est pas possible avant le {shown:%d/%m/%Y à %H:%M} : durée minimale de « {rule.label or clock_name} »"
+            raise Refused("floor", sentence, field=name)
+    due = clocks.due_when_stopped(rule, clock_name, clock, draft.dossier, draft.effective, almanac)
+    draft.put_clock(clock_name, replace(clock, due=due, end=draft.effective, retry=None))

@@ -36,6 +36,8 @@ GUARDS = (
     "actor_below_current_rung",
     "another_unit",
     "answer_by_ahead",
+    "clock_correctable",
+    "clock_extendable",
     "hold_open",
     "member_of_unit",
     "no_open_hold",
@@ -44,7 +46,18 @@ GUARDS = (
     "unit_competent_or_forced",
     "within_reopen_window",
 )
-EFFECTS = ("assign", "climb", "close_hold", "descend", "open_hold", "pin_route", "place_on_rung", "release_rung_clocks")
+EFFECTS = (
+    "assign",
+    "climb",
+    "close_hold",
+    "correct_clock",
+    "descend",
+    "extend_clock",
+    "open_hold",
+    "pin_route",
+    "place_on_rung",
+    "release_rung_clocks",
+)
 
 Phase = Literal["submitted", "triaged", "escalated", "resolved"]
 Seat = Literal["holder", "assignee", "unit", "head", "manager"]
@@ -52,6 +65,8 @@ Guard = Literal[
     "actor_below_current_rung",
     "another_unit",
     "answer_by_ahead",
+    "clock_correctable",
+    "clock_extendable",
     "hold_open",
     "member_of_unit",
     "no_open_hold",
@@ -61,8 +76,20 @@ Guard = Literal[
     "within_reopen_window",
 ]
 Effect = Literal[
-    "assign", "climb", "close_hold", "descend", "open_hold", "pin_route", "place_on_rung", "release_rung_clocks"
+    "assign",
+    "climb",
+    "close_hold",
+    "correct_clock",
+    "descend",
+    "extend_clock",
+    "open_hold",
+    "pin_route",
+    "place_on_rung",
+    "release_rung_clocks",
 ]
+HoldEffect = Literal["pause", "restart", "ignore", "late_only", "rule"]
+"""What a hold does to a clock: it stops it; it makes it start again when it ends; nothing; only what comes after the date
+that was set for the holder stops it; or what the legal rule of the clock says."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 
@@ -145,6 +172,60 @@ class Elapsed(Model):
         )
 
 
+class Working(Model):
+    """A length of working time of the service's calendar: days, or hours, or minutes; they are different rules.
+
+    Days: the day of the start does not count; `days` says which do (those of opening, the jours ouvrés, the jours
+    ouvrables); due at the closing of the last, or at the time of day of the start.
+    """
+
+    working_days: int | None = Field(None, ge=0, le=3_650)
+    working_hours: int | None = Field(None, gt=0, le=87_600)
+    working_minutes: int | None = Field(None, gt=0, le=5_256_000)
+    at: Literal["closing", "same_time"] | None = None
+    days: Literal["open", "working", "opening"] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(part is not None for part in (self.working_days, self.working_hours, self.working_minutes)) != 1:
+            message = "une seule durée : working_days, working_hours ou working_minutes"
+            raise ValueError(message)
+        if self.working_days is None and (self.at is not None or self.days is not None):
+            message = "« at » et « days » ne se disent que de jours (working_days)"
+            raise ValueError(message)
+        return self
+
+    @cached_property
+    def delta(self) -> timedelta:
+        """The length in hours or minutes as open time; zero for days, which are no length of time."""
+        return timedelta(hours=self.working_hours or 0, minutes=self.working_minutes or 0)
+
+
+class Law(Model):
+    """A legal limit: a date. Either the rule of the table that holds for this procedure, or a reckoning and a length.
+
+    Which rule of a procedure's clock holds depends on the date, the zone of the service and the dossier's own fields.
+    Due at the end of its day; or, for a promise of a service that is made in days or months, at the `closing` of that day.
+    """
+
+    procedure: Name | None = None
+    clock: Name | None = None
+    reckoning: Name | None = None
+    months: int | None = Field(None, gt=0, le=1_000)
+    days: int | None = Field(None, gt=0, le=36_500)
+    at: Literal["closing"] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        by_rule = self.procedure is not None and self.clock is not None
+        by_length = self.reckoning is not None and (self.months is None) != (self.days is None)
+        given = {"at", "procedure", "clock"} if by_rule else {"at", "reckoning", "months", "days"}
+        if by_rule == by_length or not {name for name, value in self if value is not None} <= given:
+            message = "procedure et clock (une règle de la table), ou reckoning avec months ou days"
+            raise ValueError(message)
+        return self
+
+
 class UntilField(Model):
     """A due date that comes with the dossier: the instant given in a field at submission."""
 
@@ -152,8 +233,20 @@ class UntilField(Model):
 
 
 def _length(value: Any) -> str:
-    """Which of the two a length is, so that a refusal speaks of that one only."""
-    return "field" if isinstance(value, UntilField) or (isinstance(value, dict) and "field" in value) else "elapsed"
+    """Which of them a length is, so that a refusal speaks of that one only."""
+    for kind, of, words in _LENGTHS:
+        if isinstance(value, of) or (isinstance(value, dict) and not words.isdisjoint(value)):
+            return kind
+    return "elapsed"
+
+
+_LENGTHS: tuple[tuple[str, type[Model], frozenset[str]], ...] = (
+    ("field", UntilField, frozenset({"field"})),
+    ("law", Law, frozenset({"procedure", "clock", "reckoning"})),
+    ("working", Working, frozenset({"working_days", "working_hours", "working_minutes"})),
+)
+Span = Annotated[Annotated[Elapsed, Tag("elapsed")] | Annotated[Working, Tag("working")], Discriminator(_length)]
+"""A length of elapsed or of working time."""
 
 
 class State(Model):
@@ -180,6 +273,8 @@ class FieldRule(Model):
         "code",
         "commune",
         "topic",
+        "clock",
+        "siret",
     ]
     min: Bound | None = None
     max: Bound | None = None
@@ -230,9 +325,16 @@ class Submission(Model):
 
 
 class When(Model):
-    """The events at which a clock starts or stops."""
+    """The events at which a clock starts or stops: a trigger, `submit`, or `NAME.due`, when another clock falls due.
+
+    A start at submission may be dated by a field (`from`), and be none unless that field is given (`given`); a `first`
+    start is the only one of the dossier.
+    """
 
     when: tuple[str, ...] = Field(min_length=1)
+    from_: Name | None = Field(None, alias="from")
+    given: bool | None = None
+    first: bool | None = None
 
 
 class Reminder(Model):
@@ -240,8 +342,8 @@ class Reminder(Model):
 
     id: Name
     share: Annotated[Fraction, BeforeValidator(_share)] | None = None
-    before: Elapsed | None = None
-    after: Elapsed | None = None
+    before: Span | None = None
+    after: Span | None = None
     to: tuple[Seat, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -256,7 +358,10 @@ class Reminder(Model):
 
 
 class Due(Model):
-    """What happens strictly after the due date: it is recorded; then a trigger may fire, or another when it may not."""
+    """What happens strictly after the due date: it is recorded; then a trigger may fire, or another when it may not.
+
+    `record: silence` records what the legal rule of the clock makes of silence.
+    """
 
     record: Name = "missed"
     fire: Name | None = None
@@ -266,18 +371,52 @@ class Due(Model):
 
 
 class ClockRule(Model):
-    """A clock: declared, never coded."""
+    """A clock: declared, never coded.
+
+    `only`: it starts for the dossiers whose fields have these values (`rung`: the rung on which the dossier then stands). `calendar`: whose hours it goes by, those of the
+    unit that holds the dossier at its start unless one is named. `extensions`: what the verb that extends may add, once
+    each (those of a legal rule are its own). `floor`: what a person may not stop it before.
+    """
 
     family: Literal["commitment", "legal"]
     start: When
     stop: When
-    length: Annotated[Annotated[Elapsed, Tag("elapsed")] | Annotated[UntilField, Tag("field")], Discriminator(_length)]
-    hold: dict[str, Literal["pause", "ignore"]] = {}
-    grace: Elapsed | None = None
+    length: Annotated[
+        Annotated[Elapsed, Tag("elapsed")]
+        | Annotated[Working, Tag("working")]
+        | Annotated[Law, Tag("law")]
+        | Annotated[UntilField, Tag("field")],
+        Discriminator(_length),
+    ]
+    only: dict[Name, Annotated[tuple[Word, ...], BeforeValidator(listed)]] | None = None
+    calendar: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] | None = None
+    hold: dict[str, HoldEffect] = {}
+    extensions: dict[Name, Span] | None = None
+    floor: Span | None = None
+    grace: Span | None = None
     reminders: tuple[Reminder, ...] = ()
     due: Due = Due()
     basis: Words | None = None
     label: Words | None = None
+
+    @cached_property
+    def by_days(self) -> bool:
+        """Whether it counts days: its due date and its reminders are days, at their closing and at their opening."""
+        return isinstance(self.length, Law) or (
+            isinstance(self.length, Working) and self.length.working_days is not None
+        )
+
+    @cached_property
+    def by_law(self) -> bool:
+        """Whether it is due on a date, until the end of that day."""
+        return isinstance(self.length, Law) and self.length.at is None
+
+    @cached_property
+    def timed(self) -> bool:
+        """Whether it needs a calendar."""
+        lengths: list[Any] = [self.length, self.grace, self.floor, *(self.extensions or {}).values()]
+        lengths += [part for reminder in self.reminders for part in (reminder.before, reminder.after)]
+        return self.start.from_ is not None or any(isinstance(length, Law | Working) for length in lengths)
 
 
 class RungRule(Model):
@@ -356,7 +495,7 @@ class Definition(Model):
 _INSIDE: dict[str, type[BaseModel]] = {
     "states": State, "fields": FieldRule, "submission": Submission, "triggers": Trigger, "clocks": ClockRule,
     "ladder": RungRule, "start": When, "stop": When, "reminders": Reminder, "due": Due, "effective": Effective,
-    "elapsed": Elapsed, "field": UntilField, "idle": Elapsed, "look_again": Elapsed, "reopen_window": Elapsed,
+    "elapsed": Elapsed, "working": Working, "law": Law, "field": UntilField, "floor": Elapsed, "idle": Elapsed, "look_again": Elapsed, "reopen_window": Elapsed,
     "longest_hold": Elapsed, "grace": Elapsed, "before": Elapsed, "after": Elapsed,
 }  # fmt: skip
 
@@ -421,7 +560,7 @@ def _french(
     """A problem of form with its place in the document and a sentence."""
     place, inside = [], data
     for part in map(str, problem["loc"]):
-        if isinstance(inside, dict) and part not in inside and part in ("elapsed", "field", "[key]"):
+        if isinstance(inside, dict) and part not in inside and part in ("elapsed", "working", "law", "field", "[key]"):
             continue  # a name of the program's, not of the file
         place.append(part)
         if isinstance(inside, dict):
@@ -516,7 +655,8 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             for word in words:
                 if word not in definition.fields:
                     yield (*place, part), f"champ inconnu « {word} » ; accepté : {', '.join(definition.fields)}"
-        for guard, field in (("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("unit_competent_or_forced", "to_unit"),
+        for guard, field in (("clock_extendable", "clock"), ("clock_extendable", "extension"), ("clock_correctable", "clock"),
+                             ("clock_correctable", "started"), ("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("unit_competent_or_forced", "to_unit"),
                              ("answer_by_ahead", "answer_by")):  # fmt: skip
             if guard in trigger.guards and field not in trigger.needs:
                 yield (*place, "needs"), f"le garde {guard} lit le champ {field}, qui n'est pas exigé"
@@ -536,6 +676,11 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*place, "guards"), "assign demande le garde member_of_unit"
         if "descend" in trigger.effects and "actor_below_current_rung" not in trigger.guards:
             yield (*place, "guards"), "descend demande le garde actor_below_current_rung"
+        for effect, guard in (("extend_clock", "clock_extendable"), ("correct_clock", "clock_correctable")):
+            if effect in trigger.effects and guard not in trigger.guards:
+                yield (*place, "guards"), f"{effect} demande le garde {guard}"
+            if effect in trigger.effects and "reason" not in trigger.needs:
+                yield (*place, "needs"), f"{effect} demande reason : une date qui change a un motif"
         if "close_hold" in trigger.effects and "hold_open" not in trigger.guards:
             yield (*place, "guards"), "close_hold demande le garde hold_open"
         if "place_on_rung" in trigger.effects and "to_unit" not in trigger.needs:
@@ -570,7 +715,8 @@ def _asked(
 
 
 def _fields(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
-    typed = {"to_unit": "unit", "to_user": "person", "motive": "choice", "seen": "version", "outcome": "choice"}
+    typed = {"to_unit": "unit", "to_user": "person", "motive": "choice", "seen": "version", "outcome": "choice",
+             "clock": "clock", "extension": "code", "started": "instant"}  # fmt: skip
     for name, kind in typed.items():
         rule = definition.fields.get(name)
         if rule is not None and rule.type != kind:
@@ -588,13 +734,17 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         place = ("clocks", name)
         if "." in name or ":" in name:
             yield place, "ni point ni deux-points dans un nom"
-        for part, when in (("start", clock.start.when), ("stop", clock.stop.when)):
+        falls = {f"{other}.due" for other in definition.clocks if other != name}
+        for part, when, accepted in (("start", clock.start.when, names | falls), ("stop", clock.stop.when, names)):
             for word in when:
-                if word not in names:
+                if word not in accepted:
                     yield (
                         (*place, part, "when"),
-                        f"« {word} » n'est pas un déclencheur ; accepté : {', '.join(sorted(names))}",
+                        f"« {word} » n'est pas un déclencheur ; accepté : {', '.join(sorted(names))}"
+                        + (", ou DÉLAI.due" if part == "start" else ""),
                     )
+        yield from _read_fields(definition, place, clock)
+        yield from _of_one_kind(place, clock)
         for motive in clock.hold:
             if motive != "default" and motive not in motives:
                 yield (*place, "hold", motive), f"motif inconnu ; accepté : default, {', '.join(motives)}"
@@ -623,11 +773,68 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from _stops(definition, name, clock)
 
 
+def _read_fields(
+    definition: Definition, place: tuple[str, ...], clock: ClockRule
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The fields that a clock reads: there at submission, and of a kind that it can read."""
+    given = {*definition.submission.needs, *definition.submission.optional}
+    if clock.stop.from_ is not None or clock.stop.first is not None:
+        yield (*place, "stop"), "« from » et « first » ne se disent que du départ"
+    if clock.start.from_ is not None:
+        rule = definition.fields.get(clock.start.from_)
+        if rule is None or rule.type not in ("date", "instant") or clock.start.from_ not in given:
+            yield (*place, "start", "from"), "le départ est un champ de type date ou instant, donné à la soumission"
+    for field, values in (clock.only or {}).items():
+        if field == "rung":
+            rungs = [rung.rung for rung in definition.ladder]
+            for value in values:
+                if value not in rungs:
+                    yield (*place, "only", field), f"« {value} » n'est pas un échelon ; accepté : {', '.join(rungs)}"
+            continue
+        rule = definition.fields.get(field)
+        if rule is None or rule.type not in ("choice", "boolean", "topic", "commune", "code") or field not in given:
+            yield (*place, "only", field), "une condition lit un choix, un oui ou non, un code, donné à la soumission"
+            continue
+        accepted = rule.of if rule.type == "choice" else ("true", "false") if rule.type == "boolean" else values
+        for value in values:
+            if value not in accepted:
+                yield (*place, "only", field), f"« {value} » n'est pas accepté ; accepté : {', '.join(accepted)}"
+
+
+def _of_one_kind(place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What lengthens a clock is counted as it is; a legal rule has its own extensions and its own effects of a hold."""
+    kind = _unit(clock.length)
+    for name, added in (clock.extensions or {}).items():
+        if _unit(added) != kind or kind in ("law", "field"):
+            yield (*place, "extensions", name), "une prolongation se compte comme le délai, en temps ou en jours"
+    if "rule" in clock.hold.values() and not (isinstance(clock.length, Law) and clock.length.procedure):
+        yield (*place, "hold"), "« rule » demande une règle légale (length : procedure et clock)"
+    if clock.due.record == "silence" and not (isinstance(clock.length, Law) and clock.length.procedure):
+        yield (*place, "due", "record"), "« silence » demande une règle légale (length : procedure et clock)"
+
+
+def _unit(length: Any) -> str:
+    if isinstance(length, Working):
+        return "days" if length.working_days is not None else "hours"
+    return "law" if isinstance(length, Law) else "field" if isinstance(length, UntilField) else "elapsed"
+
+
 def _reminders(place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:
     for index, reminder in enumerate(clock.reminders):
         given = reminder.before or reminder.after
-        if isinstance(clock.length, Elapsed) and given is not None and given.delta >= clock.length.delta:
+        if _beyond(clock.length, given):
             yield (*place, "reminders", str(index)), "ce rappel tombe hors du délai : entre le départ et l'échéance"
+
+
+def _beyond(length: Any, given: Elapsed | Working | None) -> bool:
+    """Whether a reminder is as far from the due date as the start is, or further; unlike lengths do not compare."""
+    if isinstance(length, Elapsed) and isinstance(given, Elapsed):
+        return given.delta >= length.delta
+    if isinstance(length, Working) and isinstance(given, Working):
+        if length.working_days is None:
+            return given.working_days is None and given.delta >= length.delta
+        return given.working_days is not None and given.working_days > length.working_days
+    return False
 
 
 def _stops(definition: Definition, name: str, clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from states.almanac import NO_ALMANAC, Almanac
+
 Json = dict[str, Any]
 
 
@@ -37,6 +39,7 @@ class Context:
 
     rungs: tuple[Rung, ...] = ()
     members: frozenset[int] = frozenset()
+    almanac: Almanac = NO_ALMANAC
 
 
 NO_CONTEXT = Context()
@@ -57,7 +60,11 @@ DUE = Act(None, SYSTEM)
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """One running or stopped cycle of a clock. Instants are aware UTC; `done` names the steps already fired."""
+    """One running or stopped cycle of a clock. Instants are aware UTC; `done` names the steps already fired.
+
+    `desk` and `table` number the versions of the calendar and of the table of rules that it is reckoned with, `rule` names
+    the legal rule that was found to hold when it started, `extended` what was added to it since.
+    """
 
     n: int
     start: datetime
@@ -65,6 +72,10 @@ class Clock:
     end: datetime | None = None
     done: tuple[str, ...] = ()
     retry: datetime | None = None
+    desk: int | None = None
+    table: int | None = None
+    rule: str | None = None
+    extended: tuple[str, ...] = ()
 
     @staticmethod
     def decode(value: Json) -> Clock:
@@ -77,6 +88,10 @@ class Clock:
             datetime.fromisoformat(end) if end else None,
             tuple(value["done"]) if "done" in value else (),
             datetime.fromisoformat(retry) if retry else None,
+            value.get("desk"),
+            value.get("table"),
+            value.get("rule"),
+            tuple(value["extended"]) if "extended" in value else (),
         )
 
     def encode(self) -> Json:
@@ -88,29 +103,42 @@ class Clock:
             value["done"] = self.done
         if self.retry is not None:
             value["retry"] = self.retry
+        if self.desk is not None:
+            value["desk"] = self.desk
+        if self.rule is not None:
+            value["rule"] = self.rule
+        if self.table is not None:
+            value["table"] = self.table
+        if self.extended:
+            value["extended"] = self.extended
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A wait for someone outside: which clocks it touches and how is said when it begins, and kept."""
+    """A wait for someone outside: which clocks it touches and how is said when it begins, and kept.
+
+    It ends by itself at `until`; when only lateness stops a clock, `late` is the date that the other side let pass.
+    """
 
     motive: str
     since: datetime
     until: datetime
     touches: Mapping[str, str]
     end: datetime | None = None
+    late: datetime | None = None
 
     @staticmethod
     def decode(value: Json) -> Hold:
         """A hold from its JSON form."""
-        end = value.get("end")
+        end, late = value.get("end"), value.get("late")
         return Hold(
             value["motive"],
             datetime.fromisoformat(value["since"]),
             datetime.fromisoformat(value["until"]),
             value["touches"],
             datetime.fromisoformat(end) if end else None,
+            datetime.fromisoformat(late) if late else None,
         )
 
     def encode(self) -> Json:
@@ -123,6 +151,8 @@ class Hold:
         }
         if self.end is not None:
             value["end"] = self.end
+        if self.late is not None:
+            value["late"] = self.late
         return value
 
 

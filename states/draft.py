@@ -79,6 +79,33 @@ class Draft:
         clock = self.dossier.clocks[name]
         self.put_clock(name, replace(clock, done=(*clock.done, step)))
 
+    def has_clock(self, name: str) -> bool:
+        """Whether a clock is one of this dossier's, by its fields and the rung on which it stands."""
+        ladder, rung = self.definition.ladder, self.dossier.rung
+        named = {"rung": ladder[rung].rung} if rung is not None and rung < len(ladder) else {}
+        return clocks.concerns(self.definition.clocks[name], {**self.dossier.data, **named})
+
+    def start_clock(self, name: str, *, dated: bool = False) -> bool:
+        """Start a clock, or its next cycle, if it is one of this dossier's; whether it started. `dated`: at submission,
+        by its field. Raises BadInput.
+        """
+        rule, last = self.definition.clocks[name], self.dossier.clocks.get(name)
+        if (rule.start.first and last is not None) or not self.has_clock(name):
+            return False
+        if dated and rule.start.given and self.dossier.data.get(rule.start.from_ or "") is None:
+            return False
+        clock = clocks.begin(
+            rule,
+            n=1 if last is None else last.n + 1,
+            start=self.effective,
+            fields=self.dossier.data,
+            almanac=self.context.almanac,
+            unit=self.dossier.unit,
+            dated=dated,
+        )
+        self.put_clock(name, clock)
+        return True
+
     def rate_clocks(self) -> None:
         """Derive anew the due instants of the clocks that run and are not yet past due: a missed date stays as it was."""
         dossier = self.dossier
@@ -86,7 +113,7 @@ class Draft:
             rule = self.definition.clocks.get(name)
             if rule is None or clock.end is not None or clocks.DUE_STEP in clock.done:
                 continue
-            due = clocks.due(rule, name, clock, dossier.holds, dossier.data)
+            due = clocks.due(rule, name, clock, dossier.holds, dossier.data, self.context.almanac)
             if due != clock.due:
                 self.put_clock(name, replace(clock, due=due))
 
@@ -108,7 +135,8 @@ class Draft:
 
     def seal(self) -> None:
         """Say in the last event when the dossier is due and when the clock must next look at it."""
-        due, wake = clocks.due_at(self.dossier), clocks.wake(self.definition, self.dossier, self.at)
+        due = clocks.due_at(self.dossier)
+        wake = clocks.wake(self.definition, self.dossier, self.at, self.context.almanac)
         effect = self.events[-1].effect
         if due != self.dossier.due_at:
             self.dossier.due_at = effect["due_at"] = due

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -134,6 +134,7 @@ class Words(ABC):
     kinds: ClassVar[Mapping[str, str]]
     silences: ClassVar[Mapping[str, str]]
     whys: ClassVar[Mapping[str, str]]
+    families: ClassVar[Mapping[str, str]]
 
     def say(self, step: Step) -> str:
         """One step as a sentence."""
@@ -141,7 +142,12 @@ class Words(ABC):
         code = step.code
         if "reason" in facts:
             facts["why"] = self.closed(step.facts)
-        for name, known in (("kind", self.kinds), ("effect", self.silences), ("why", self.whys)):
+        for name, known in (
+            ("kind", self.kinds),
+            ("effect", self.silences),
+            ("why", self.whys),
+            ("family", self.families),
+        ):
             if name in facts:
                 facts[name] = known.get(facts[name], facts[name]).format(**facts)
         begins, ends = step.facts.get("from"), step.facts.get("to")
@@ -157,7 +163,7 @@ class Words(ABC):
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, datetime):
-            return self.instant(value)
+            return self.day(value) if ends_day(value) else self.instant(value)
         if isinstance(value, date):
             return self.day(value)
         return self.length(value) if isinstance(value, timedelta) else value
@@ -203,6 +209,10 @@ class French(Words):
         "no_opposition": "Le silence gardé jusque-là vaut absence d'opposition.",
         "waiver": "Le silence gardé jusque-là vaut renonciation.",
         "none": "Ce délai ne fait naître aucune décision implicite.",
+    }
+    families: ClassVar[Mapping[str, str]] = {
+        "commitment": "engagement de service",
+        "legal": "délai légal",
     }
     whys: ClassVar[Mapping[str, str]] = {
         "motive": "son motif ne touche pas ce délai",
@@ -262,6 +272,17 @@ class French(Words):
         "elapsed": "{length} de temps réel : {at}.",
         "same_wall": "La même heure, le lendemain : {at}.",
         "day_end": "Fin du {day} ({zone}) : {at}.",
+        "clock": "« {label} » : {family}.",
+        "calendar": "Calendrier : {code} ({zone}).",
+        "start_day": "Départ : {at} ({zone}) ; ce jour ne compte pas.",
+        "lengthened": "Prolongé : {name}.",
+        "held_days": "{count} jours n'ont pas compté, le dossier étant suspendu.",
+        "held_days_1": "1 jour n'a pas compté, le dossier étant suspendu.",
+        "given": "La date est celle du champ {field}.",
+        "elapsed_length": "{length} de temps réel.",
+        "stopped": "Arrêté : {at}.",
+        "missed": "Dépassé depuis : {at}.",
+        "paused": "Suspendu en ce moment, au plus tard jusqu'au {until} : la date est la plus tardive possible.",
     }  # fmt: skip
 
     def day(self, day: date) -> str:
@@ -311,6 +332,7 @@ class English(Words):
         "waiver": "Silence until then is renunciation.",
         "none": "This limit gives rise to no implied decision.",
     }
+    families: ClassVar[Mapping[str, str]] = {"commitment": "service commitment", "legal": "legal limit"}
     whys: ClassVar[Mapping[str, str]] = {
         "motive": "its motive does not touch this limit",
         "late": "it was asked for after {last_day}",
@@ -371,6 +393,17 @@ class English(Words):
         "elapsed": "{length} of real time: {at}.",
         "same_wall": "The same time, the next day: {at}.",
         "day_end": "End of {day} ({zone}): {at}.",
+        "clock": "“{label}”: {family}.",
+        "calendar": "Calendar: {code} ({zone}).",
+        "start_day": "Start: {at} ({zone}); that day does not count.",
+        "lengthened": "Extended: {name}.",
+        "held_days": "{count} days did not count, the file being on hold.",
+        "held_days_1": "1 day did not count, the file being on hold.",
+        "given": "The date is that of the field {field}.",
+        "elapsed_length": "{length} of real time.",
+        "stopped": "Stopped: {at}.",
+        "missed": "Overdue since: {at}.",
+        "paused": "On hold now, until {until} at the latest: the date is the latest that it can be.",
     }  # fmt: skip
 
     def day(self, day: date) -> str:
@@ -398,6 +431,11 @@ class English(Words):
     def length(self, length: timedelta) -> str:
         """“2 h 30 min”."""
         return _length(length, ("d", "h", "min", "s"), ".")
+
+
+def ends_day(local: datetime) -> bool:
+    """Whether a local instant is the last of its date: what is due on a date is due then, and is said by the date alone."""
+    return local.time() == time.max
 
 
 def _seconds(at: datetime, before: str, after: str) -> str:

@@ -31,7 +31,10 @@ def check(definition: Definition, asked: Trigger | Submission, args: Mapping[str
                     "missing", "obligatoire et absent", field=name, accepted=_expected(definition.fields[name])
                 )
             continue
-        values[name] = _READ[definition.fields[name].type](name, definition.fields[name], given)
+        rule = definition.fields[name]
+        if rule.type == "clock":
+            rule = rule.model_copy(update={"of": tuple(definition.clocks)})
+        values[name] = _READ[rule.type](name, rule, given)
     return values
 
 
@@ -54,6 +57,8 @@ _EXPECTED = {
     "code": f"un code de {MAX_CODE} signes au plus",
     "commune": "le code INSEE d'une commune, par exemple 64300",
     "topic": "le code d'un sujet de l'annuaire",
+    "clock": "le nom d'un délai de la définition",
+    "siret": "les 14 chiffres d'un SIRET, par exemple 732 829 320 00074",
 }
 
 
@@ -170,6 +175,28 @@ def _code(name: str, rule: FieldRule, given: Any) -> str:
     return text
 
 
+LA_POSTE = "356000000"
+SIRET_DIGITS = 14
+
+
+def _siret(name: str, rule: FieldRule, given: Any) -> str:
+    """The 14 digits of an establishment. Its control key is Luhn's; La Poste's establishments, but for its head office,
+    have digits that add up to a multiple of five instead (Insee, Sirene).
+    """
+    text = "".join(clean(name, given).split())
+    if not (text.isascii() and text.isdecimal() and len(text) == SIRET_DIGITS):
+        raise BadInput("siret", f"« {shown(given)} » n'a pas la forme d'un SIRET", field=name, accepted=_expected(rule))
+    if not (_luhn(text) or (text.startswith(LA_POSTE) and sum(map(int, text)) % 5 == 0)) or not _luhn(text[:9]):
+        raise BadInput("siret", "ce SIRET n'existe pas : sa clé est fausse, un chiffre a dû être mal recopié", field=name,
+                       accepted=_expected(rule))  # fmt: skip
+    return text
+
+
+def _luhn(digits: str) -> bool:
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
+    return sum(number - 9 * (number > 9) for number in doubled) % 10 == 0  # noqa: PLR2004  (two digits added up)
+
+
 _READ: dict[str, Callable[[str, FieldRule, Any], Any]] = {
     "text": _text,
     "choice": _choice,
@@ -183,4 +210,6 @@ _READ: dict[str, Callable[[str, FieldRule, Any], Any]] = {
     "code": _code,
     "commune": _code,
     "topic": _code,
+    "clock": _choice,
+    "siret": _siret,
 }

@@ -10,6 +10,7 @@ import calendar as gregorian
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -306,11 +307,12 @@ class Reckoning(BaseModel):
 
 
 class Extension(BaseModel):
-    """What lengthens a limit, when it is asked for by its name."""
+    """What lengthens a limit, when it is asked for by its name; `within`: in so many months from the start, or no more."""
 
     model_config = _FROZEN
 
     title: Words
+    within: int | None = Field(default=None, ge=1, le=100)
     months: int = Field(default=0, ge=0, le=100)
     days: int = Field(default=0, ge=0, le=1000)
     basis: Words
@@ -417,6 +419,27 @@ class Table(BaseModel):
                     message = f"{rule.id} et {other.id} disent deux fois le même cas aux mêmes dates"
                     raise ValueError(message)
         return self
+
+    @cached_property
+    def _by_id(self) -> dict[str, Rule]:
+        return {rule.id: rule for rule in self.rules}
+
+    def rule(self, name: str) -> Rule:
+        """A rule by its id. Raises BadInput."""
+        try:
+            return self._by_id[name]
+        except KeyError:
+            raise BadInput("rule", f"la règle « {shown(name)} » n'est pas dans la table", field="rule") from None
+
+    def reckoning(self, name: str) -> Reckoning:
+        """A reckoning by its name. Raises BadInput."""
+        try:
+            return self.reckonings[name]
+        except KeyError:
+            accepted = ", ".join(self.reckonings)
+            raise BadInput(
+                "reckoning", f"comput inconnu : « {shown(name)} »", field="reckoning", accepted=accepted
+            ) from None
 
     def limit(self, rule: Rule) -> Limit:
         """The limit that a rule sets."""

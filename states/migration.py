@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from states import clocks
+from states.almanac import NO_ALMANAC, Almanac
 from states.definition import PHASES, ClockRule, Definition, UntilField
-from states.dossier import NO_CONTEXT, Actor, Clock, Decision, Dossier, Json
+from states.dossier import Actor, Clock, Context, Decision, Dossier, Json
 from states.draft import Draft
 from states.errors import BadInput, Refused
 from states.machine import Compiled
@@ -109,10 +110,12 @@ def _names(names: Iterable[str]) -> str:
 # --- there ------------------------------------------------------------------------------------------------------------
 
 
-def migrate(old: Compiled, new: Compiled, before: Dossier, route: Route, *, at: datetime) -> Decision:
+def migrate(
+    old: Compiled, new: Compiled, before: Dossier, route: Route, *, at: datetime, almanac: Almanac = NO_ALMANAC
+) -> Decision:
     """Move a dossier from `old` to `new` by a route that `check` accepts. Raises Refused when this dossier cannot go."""
     _refuse(new.definition, before)
-    draft = _begin(new, before, at)
+    draft = _begin(new, before, at, almanac)
     _place(draft, route.state(before.state), _rung(old.definition, new.definition, before, route.rungs))
     was: dict[str, Clock] = {}
     passed: dict[str, list[str]] = {}
@@ -121,10 +124,10 @@ def migrate(old: Compiled, new: Compiled, before: Dossier, route: Route, *, at: 
             continue
         rule = new.definition.clocks.get(name)
         if rule is None:
-            changed = _stopped(old.definition.clocks.get(name), name, clock, before, at)
+            changed = _stopped(old.definition.clocks.get(name), name, clock, before, at, almanac)
         else:
-            changed = _kept(rule, name, clock, before, at)
-            gone = _passed(old.definition.clocks.get(name), rule, name, changed, before, at)
+            changed = _kept(rule, name, clock, before, at, almanac)
+            gone = _passed(old.definition.clocks.get(name), rule, name, changed, before, at, almanac)
             if gone:
                 passed[name] = gone
                 changed = replace(changed, done=(*changed.done, *gone))
@@ -143,8 +146,8 @@ def _refuse(new: Definition, dossier: Dossier) -> None:
             raise Refused("field", f"le délai « {name} » lit le champ {rule.length.field}, que ce dossier n'a pas")
 
 
-def _begin(compiled: Compiled, before: Dossier, at: datetime) -> Draft:
-    draft = Draft(compiled.definition, before, NO_CONTEXT, at)
+def _begin(compiled: Compiled, before: Dossier, at: datetime, almanac: Almanac) -> Draft:
+    draft = Draft(compiled.definition, before, Context(almanac=almanac), at)
     draft.actor = MIGRATION
     return draft
 
@@ -163,19 +166,28 @@ def _rung(old: Definition, new: Definition, dossier: Dossier, named: Mapping[str
     return [rung.rung for rung in new.ladder].index(named.get(name, name))
 
 
-def _kept(rule: ClockRule, name: str, clock: Clock, dossier: Dossier, at: datetime) -> Clock:
+def _kept(rule: ClockRule, name: str, clock: Clock, dossier: Dossier, at: datetime, almanac: Almanac) -> Clock:
     if clock.due < at:  # missed, whether the breach is recorded or not yet
         return clock
-    return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data))
+    clock = clocks.placed(rule, clock, dossier.data, almanac, dossier.unit)
+    return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac))
 
 
-def _stopped(rule: ClockRule | None, name: str, clock: Clock, dossier: Dossier, at: datetime) -> Clock:
-    due = clock.due if rule is None else clocks.due_when_stopped(rule, name, clock, dossier, at)
+def _stopped(
+    rule: ClockRule | None, name: str, clock: Clock, dossier: Dossier, at: datetime, almanac: Almanac
+) -> Clock:
+    due = clock.due if rule is None else clocks.due_when_stopped(rule, name, clock, dossier, at, almanac)
     return replace(clock, due=due, end=at, retry=None)
 
 
 def _passed(
-    old: ClockRule | None, new: ClockRule, name: str, clock: Clock, dossier: Dossier, at: datetime
+    old: ClockRule | None,
+    new: ClockRule,
+    name: str,
+    clock: Clock,
+    dossier: Dossier,
+    at: datetime,
+    almanac: Almanac,
 ) -> list[str]:
     """The reminders that only the new version has and whose instant is behind: nobody was promised them."""
     known = {reminder.id for reminder in old.reminders} if old is not None else set()
@@ -184,7 +196,7 @@ def _passed(
         for reminder in new.reminders
         if reminder.id not in known
         and reminder.id not in clock.done
-        and clocks.reminder_at(reminder, name, clock, dossier.holds) < at
+        and clocks.reminder_at(reminder, new, name, clock, dossier.holds, almanac) < at
     ]
 
 
@@ -200,17 +212,19 @@ def _end(draft: Draft, before: Dossier, route: Route, more: Json, was: Mapping[s
 # --- and back ---------------------------------------------------------------------------------------------------------
 
 
-def undo(new: Compiled, old: Compiled, before: Dossier, crossing: Crossing, *, at: datetime) -> Decision:
+def undo(
+    new: Compiled, old: Compiled, before: Dossier, crossing: Crossing, *, at: datetime, almanac: Almanac = NO_ALMANAC
+) -> Decision:
     """Bring a dossier from `new` back to `old`, as if it had not crossed: same state if it has not moved since, and
     the due instants that the old rule gives. A breach recorded meanwhile stays. Raises Refused when it cannot go back.
     """
     _refuse_back(old.definition, before)
     route = crossing.route
-    draft = _begin(old, before, at)
+    draft = _begin(old, before, at, almanac)
     _place(draft, _origin_state(old, before, crossing), _origin_rung(old, new, before, crossing))
     was: dict[str, Clock] = {}
     for name in dict.fromkeys([*before.clocks, *old.definition.clocks]):
-        changed = _back(new, old, name, before, crossing, at)
+        changed = _back(new, old, name, before, crossing, at, almanac)
         clock = before.clocks.get(name)
         if changed is not None and changed != clock:
             if clock is not None:
@@ -249,33 +263,48 @@ def _origin_rung(old: Compiled, new: Compiled, dossier: Dossier, crossing: Cross
     return found[0]
 
 
-def _back(new: Compiled, old: Compiled, name: str, dossier: Dossier, crossing: Crossing, at: datetime) -> Clock | None:
+def _back(
+    new: Compiled, old: Compiled, name: str, dossier: Dossier, crossing: Crossing, at: datetime, almanac: Almanac
+) -> Clock | None:
     """One clock as the old version would have it now; None when it would not have it."""
     clock, rule = dossier.clocks.get(name), old.definition.clocks.get(name)
     if rule is None:
         return (
             clock if clock is None or clock.end is not None
-            else _stopped(new.definition.clocks.get(name), name, clock, dossier, at)
+            else _stopped(new.definition.clocks.get(name), name, clock, dossier, at, almanac)
         )  # fmt: skip
     origin: Json | None = crossing.facts["was"]["clocks"].get(name)
     if name not in new.definition.clocks:
-        clock = _lived(old, name, clock if origin is None else Clock.decode(origin), dossier, crossing.since)
+        clock = _lived(old, name, clock if origin is None else Clock.decode(origin), dossier, crossing.since, almanac)
     elif clock is not None and origin is not None and origin["n"] == clock.n:
         gone = crossing.facts["passed"].get(name, ())
-        clock = replace(clock, done=tuple(step for step in clock.done if step not in gone))
+        reckoned = Clock.decode(origin)
+        clock = replace(
+            clock,
+            done=tuple(step for step in clock.done if step not in gone),
+            desk=reckoned.desk,
+            table=reckoned.table,
+            rule=reckoned.rule,
+        )
     if clock is None or clock.end is not None or clocks.DUE_STEP in clock.done:
         return clock
-    return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data))
+    return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac))
 
 
 def _lived(
-    old: Compiled, name: str, clock: Clock | None, dossier: Dossier, since: Iterable[tuple[str, datetime]]
+    old: Compiled,
+    name: str,
+    clock: Clock | None,
+    dossier: Dossier,
+    since: Iterable[tuple[str, datetime]],
+    almanac: Almanac,
 ) -> Clock | None:
     """A clock that the newer version did not have, as what happened since would have turned it."""
     for kind, effective in since:
         if name in old.clock_starts.get(kind, ()):
             n = 1 if clock is None else clock.n + 1
-            clock = clocks.begin(old.definition.clocks[name], n=n, start=effective, fields=dossier.data)
+            rule = old.definition.clocks[name]
+            clock = clocks.begin(rule, n=n, start=effective, fields=dossier.data, almanac=almanac, unit=dossier.unit)
         elif clock is not None and clock.end is None and name in old.clock_stops.get(kind, ()):
             clock = replace(clock, end=effective, retry=None)
     return clock

@@ -11,7 +11,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from states.dossier import SYSTEM, Hold, Rung
+from states import clocks
+from states.clocks import DUE_STEP
+from states.definition import Law
+from states.dossier import SYSTEM, Clock, Hold, Rung
+from states.legal import add_months
 
 if TYPE_CHECKING:
     from states.draft import Draft
@@ -164,12 +168,111 @@ def _pin_route(draft: Draft) -> None:
 def _open_hold(draft: Draft) -> None:
     motive, until = draft.args["motive"], datetime.fromisoformat(draft.args["answer_by"])
     # Every clock of the definition, those that start during the hold included.
-    touches = {
-        name: rule.hold.get(motive, rule.hold.get("default", "ignore"))
-        for name, rule in draft.definition.clocks.items()
-    }
+    touches = {name: held(draft, name, motive) for name in draft.definition.clocks}
     draft.put("holds", (*draft.dossier.holds, Hold(motive, draft.effective, until, touches)))
     draft.rate_clocks()
+
+
+def held(draft: Draft, name: str, motive: str) -> str:
+    """What a hold of this motive that begins now does to a clock: as declared, or as the clock's legal rule says."""
+    rule, clock = draft.definition.clocks[name], draft.dossier.clocks.get(name)
+    how = rule.hold.get(motive, rule.hold.get("default", "ignore"))
+    if how != "rule":
+        return how
+    if clock is None or clock.rule is None or clock.desk is None:
+        return "ignore"
+    almanac = draft.context.almanac
+    legal_rule, hours = almanac.rules(clock.table).rule(clock.rule), almanac.desk(clock.desk).hours
+    if legal_rule.hold_within is not None:
+        last, _ = add_months(hours.local(clock.start).date(), legal_rule.hold_within)
+        if hours.local(draft.effective).date() > last:
+            return "ignore"
+    return legal_rule.holds.get(PIECES, "ignore")
+
+
+PIECES = "pieces"
+"""The motive by which the table of legal rules calls missing pieces."""
+
+
+def _clock_extendable(draft: Draft) -> Refusal:
+    name, wanted = draft.args["clock"], draft.args["extension"]
+    rule, clock = draft.definition.clocks[name], draft.dossier.clocks.get(name)
+    if clock is None or clock.end is not None:
+        return "not_running", f"le délai « {rule.label or name} » ne court pas"
+    if DUE_STEP in clock.done:
+        return "expired", f"le délai « {rule.label or name} » est expiré : il ne se prolonge qu'avant son terme"
+    known = tuple(rule.extensions or ())
+    if clock.rule is not None:
+        known = draft.context.almanac.rules(clock.table).rule(clock.rule).extensions
+    if wanted not in known:
+        return (
+            "extension",
+            f"« {wanted} » ne prolonge pas ce délai ; accepté : {', '.join(known) or 'aucune prolongation'}",
+        )
+    if wanted in clock.extended:
+        return "extended", "ce délai a déjà été prolongé à ce titre"
+    return _too_late_to_extend(draft, clock, wanted)
+
+
+def _too_late_to_extend(draft: Draft, clock: Clock, wanted: str) -> Refusal:
+    """An extension that the law wants notified early is none when it is not."""
+    almanac = draft.context.almanac
+    extension = almanac.rules(clock.table).extensions.get(wanted) if clock.rule is not None else None
+    if extension is None or extension.within is None or clock.desk is None:
+        return None
+    hours = almanac.desk(clock.desk).hours
+    last, _ = add_months(hours.local(clock.start).date(), extension.within)
+    if hours.local(draft.effective).date() > last:
+        return (
+            "too_late",
+            f"« {extension.title} » devait être décidée au plus tard le {last:%d/%m/%Y} : le délai ne change pas",
+        )
+    return None
+
+
+def _clock_correctable(draft: Draft) -> Refusal:
+    name = draft.args["clock"]
+    rule, clock = draft.definition.clocks[name], draft.dossier.clocks.get(name)
+    if clock is None or clock.end is not None:
+        return "not_running", f"le délai « {rule.label or name} » ne court pas"
+    if datetime.fromisoformat(draft.args["started"]) > draft.at:
+        return "future", "le départ corrigé (started) est à venir"
+    return None
+
+
+def _extend_clock(draft: Draft) -> None:
+    name = draft.args["clock"]
+    clock = draft.dossier.clocks[name]
+    _again(draft, name, replace(clock, extended=(*clock.extended, draft.args["extension"])))
+
+
+def _correct_clock(draft: Draft) -> None:
+    name = draft.args["clock"]
+    clock, started = draft.dossier.clocks[name], datetime.fromisoformat(draft.args["started"])
+    if (
+        draft.definition.clocks[name].by_days
+        and clock.desk is not None
+        and isinstance(draft.definition.clocks[name].length, Law)
+    ):
+        hours = draft.context.almanac.desk(clock.desk).hours
+        started = hours.reached(hours.local(started).date(), 0)
+    _again(draft, name, replace(clock, start=started))
+
+
+def _again(draft: Draft, name: str, clock: Clock) -> None:
+    """A clock goes on as its next cycle, reckoned anew: its pauses stand, and what now lies ahead will be told again."""
+    rule, dossier, almanac = draft.definition.clocks[name], draft.dossier, draft.context.almanac
+    was = dossier.clocks[name]
+    due = clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac)
+    fresh = replace(clock, n=was.n + 1, due=due, done=(), retry=None)
+    past = tuple(
+        reminder.id
+        for reminder in rule.reminders
+        if reminder.id in was.done
+        and clocks.reminder_at(reminder, rule, name, fresh, dossier.holds, almanac) <= draft.at
+    )
+    draft.facts["was"] = {"start": was.start.isoformat(), "due": was.due.isoformat(), "cycle": was.n}
+    draft.put_clock(name, replace(fresh, done=past))
 
 
 def _close_hold(draft: Draft) -> None:
@@ -187,6 +290,8 @@ GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "actor_below_current_rung": _actor_below_current_rung,
     "another_unit": _another_unit,
     "answer_by_ahead": _answer_by_ahead,
+    "clock_correctable": _clock_correctable,
+    "clock_extendable": _clock_extendable,
     "hold_open": _hold_open,
     "member_of_unit": _member_of_unit,
     "no_open_hold": _no_open_hold,
@@ -199,7 +304,9 @@ EFFECTS: dict[str, Callable[[Draft], None]] = {
     "assign": _assign,
     "climb": _climb,
     "close_hold": _close_hold,
+    "correct_clock": _correct_clock,
     "descend": _descend,
+    "extend_clock": _extend_clock,
     "open_hold": _open_hold,
     "pin_route": _pin_route,
     "place_on_rung": _place_on_rung,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import smtplib
+import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formataddr
 
@@ -13,16 +15,56 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import letters, outbox
+from workflow import letters, links, outbox
 
 log = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"[!#-'*+./0-9=?A-Z^_`a-z{|}~-]+@[0-9A-Za-z.-]+", re.ASCII)
+MINUTE = timedelta(minutes=1)
 BATCH = 20  # far less than a lease holds
 
 
 def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int = BATCH) -> int:
-    """Send one batch; returns how many notices were taken. Nothing is sent inside a transaction."""
+    """Send one batch of each kind of letter; returns how many were taken. Nothing is sent inside a transaction.
+
+    Links to sign in go first: somebody waits for them.
+    """
+    return _links(make, settings, limit) + _notices(make, settings, limit)
+
+
+def _links(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
+    with make.begin() as session:
+        claimed = links.claim(session, limit=limit)
+    for link in claimed:
+        try:
+            why = _send_link(link, settings)
+        except Exception as error:  # noqa: BLE001  (a letter's error is its own)
+            why = repr(error)
+        with make.begin() as session:
+            if why:
+                links.failed(session, link, why)
+            else:
+                links.sent(session, link.id)
+    return len(claimed)
+
+
+def _send_link(link: links.Link, settings: Settings) -> str:
+    """Send one link; returns why it did not leave, or nothing."""
+    if not _ADDRESS.fullmatch(link.mail):
+        return "adresse illisible"
+    with channel(settings.mail) as out:
+        refused = out.send(compose_link(link, settings))
+    return "; ".join(f"{mail} : {words}" for mail, words in refused.items())
+
+
+def compose_link(link: links.Link, settings: Settings) -> EmailMessage:
+    """The message of a link to sign in."""
+    address = f"{settings.base_url.rstrip('/')}/connexion/lien/{link.secret}"
+    subject, body = letters.sign_in(address, links.GOOD_FOR // MINUTE)
+    return _message(subject, body, settings, [(link.name, link.mail)], link.message_id)
+
+
+def _notices(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
     with make.begin() as session:
         notices = outbox.claim(session, limit=limit)
     left = list(notices)
@@ -78,12 +120,19 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
 def compose(notice: outbox.Outgoing, people: Sequence[tuple[str, str]], settings: Settings) -> EmailMessage:
     """The message of a notice; its Message-ID is the row's, so that a repeat can be recognised."""
     subject, body = letters.letter(notice)
+    message = _message(subject, body, settings, people, notice.message_id)
+    message["X-Coupe-File-Event"] = " ".join(f"{notice.reference}/{notice.seq}/{notice.target}".split())
+    return message
+
+
+def _message(
+    subject: str, body: str, settings: Settings, people: Sequence[tuple[str, str]], message_id: uuid.UUID
+) -> EmailMessage:
     message = EmailMessage()
     message["Subject"] = " ".join(subject.split())
     message["From"] = settings.mail_from
     message["To"] = ", ".join(formataddr((" ".join(name.split()), mail)) for name, mail in people)
-    message["Message-ID"] = f"<{notice.message_id}@{settings.mail_from.rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{message_id}@{settings.mail_from.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Coupe-File-Event"] = " ".join(f"{notice.reference}/{notice.seq}/{notice.target}".split())
     message.set_content(body)
     return message

@@ -1,9 +1,11 @@
 """Servers and databases for the tests: one PostgreSQL and one Valkey per xdist worker."""
 
+import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,28 @@ from tests.pgbouncer.pooler import PgBouncer
 from workflow import schema
 
 TEMPLATE = "template"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what the tests start compiles our modules once, not in each process
+IN_MEMORY, ON_DISK = Path("/dev/shm"), Path("/tmp")  # noqa: S108  (a folder of our own is made in it)
+ENOUGH = 2 << 30
+
+
+def quick() -> Path:
+    """Where files cost least: in memory, where there is room for the databases and programs may run, else on disk.
+
+    A database is 300 files, made and removed for each test: on a disk that is most of what such a test costs.
+    """
+    try:
+        found = os.statvfs(IN_MEMORY)
+    except OSError:
+        return ON_DISK
+    roomy, runs = found.f_bavail * found.f_frsize >= ENOUGH, not found.f_flag & os.ST_NOEXEC
+    return IN_MEMORY if roomy and runs and os.access(IN_MEMORY, os.W_OK) else ON_DISK
 
 
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
-    """Give a short folder under /tmp, crossable by the uid PostgreSQL runs as under root."""
-    folder = Path(tempfile.mkdtemp(prefix="cf-", dir="/tmp"))
+    """Give a short folder, crossable by the uid PostgreSQL runs as under root."""
+    folder = Path(tempfile.mkdtemp(prefix="cf-", dir=quick()))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
@@ -82,11 +100,19 @@ def template_database(postgres: Postgres) -> str:
 @pytest.fixture
 def database(postgres: Postgres, template_database: str) -> Iterator[str]:
     """Give the SQLAlchemy URL of a migrated database of the test's own."""
-    name = sql.Identifier(f"test_{uuid.uuid4().hex}")
-    copied = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    execute(postgres, copied.format(name, sql.Identifier(template_database)))
-    yield postgres.url(name.as_string().strip('"'))
-    execute(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    with copied(postgres, template_database) as url:
+        yield url
+
+
+@contextmanager
+def copied(server: Postgres, template: str) -> Iterator[str]:
+    """The URL of a copy of a database to which nobody is connected, for as long as it is needed."""
+    name = f"test_{uuid.uuid4().hex}"
+    # its files are copied, which is quicker than to write them to the log as well
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+    execute(server, copy.format(sql.Identifier(name), sql.Identifier(template)))
+    yield server.url(name)
+    execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def execute(server: Postgres, statement: sql.Composed) -> None:

@@ -10,10 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.dossier import SYSTEM, Actor
-from states.errors import BadInput
+from states.errors import BadInput, Refused
 
 SEES_ALL = frozenset({"system", "manager", "importer"})
 SEES_TEXTS = frozenset({"holder", "referent", "head", "prefet", "operator"})
+
+
+MAX_ID = 2**63 - 1
+MAX_REFERENCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,24 @@ def scope(actor: Actor) -> Scope:
     if actor.unit is not None:
         return Scope(":scope = any(d.units)", {"scope": actor.unit})
     return Scope("false", {})
+
+
+def find(session: Session, given: str, actor: Actor) -> int:
+    """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
+    if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():
+        raise BadInput(
+            "dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro"
+        )
+    number = int(given) if given.isascii() and given.isdecimal() and int(given) <= MAX_ID else None
+    within = scope(actor)
+    statement = (
+        "select d.id from dossiers d where (d.reference = :given or d.id = cast(:number as bigint)) "  # noqa: S608  (a scope is ours)
+        f"and {within.sql} order by d.reference = :given desc limit 1"
+    )
+    found: int | None = session.execute(text(statement), {"given": given, "number": number, **within.params}).scalar()
+    if found is None:
+        raise Refused("unknown", f"dossier « {given} » inconnu, ou hors de votre périmètre", field="DOSSIER")
+    return found
 
 
 _ACTOR = """

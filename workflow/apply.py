@@ -1,14 +1,16 @@
 """apply: the single place that changes a dossier, the same for one or for a thousand.
 
 A hand-written write path, sent on the session's own connection, writes the rows (exactly what fold yields), their
-journal, the keys of what is now pending and the texts that were given, in one round trip. Nothing here talks to the network, and nothing else is on the hot path.
+journal, the keys of what is now pending and the texts that were given, in one statement. Many are written in slices:
+the server writes one while the next is being decided. Nothing here talks to the network, and nothing else is on the hot path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -21,19 +23,21 @@ from workflow.journal import SHAPE, digest, dumps
 from workflow.texts import Kept
 
 LANE_PEOPLE, LANE_BULK = 0, 1
-Statement = tuple[str, dict[str, Any]]
+SLICE = 200
+"""Dossiers in one statement: enough that its fixed cost is small, few enough that the server is soon at work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A decision about one dossier, with what the journal needs: its key, the head of its chain, and the definition
-    that it was made under, which the dossier is under from then on.
+    """A decision about one dossier, with what the journal needs: its key, the head of its chain, the definition that it
+    was made under, which the dossier is under from then on, and the texts that its events refer to.
     """
 
     dossier_id: int
     head: bytes
     definition: Loaded
     decision: Decision
+    kept: Sequence[Kept] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class LostUpdate(Exception):
     """A row was not as it was decided on: never seen while rows are locked before they are decided on."""
 
 
-_JOURNAL = """
+_JOURNAL = f"""
 e as (
     insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
                         command, facts, effect, fired, idem, hash)
@@ -61,8 +65,8 @@ e as (
     insert into pending (dossier_id, seq, definition_id, shape, lane)
     select *, %(lane)s from unnest(%(e_dossier)b::bigint[], %(e_seq)b::integer[], %(e_definition)b::integer[],
                                    %(e_shape)b::smallint[])
-)
-"""
+), t as ({texts.KEEP})
+"""  # noqa: S608  (constants of this module)
 _ROWS = """
 unnest(%(id)b::bigint[], %(state)b::text[], %(phase)b::text[], %(seq)b::integer[], %(version)b::integer[],
        %(at)b::timestamptz[], %(unit)b::integer[], %(rung)b::smallint[], %(assignee)b::integer[],
@@ -95,63 +99,52 @@ join unnest(%(id)b::bigint[], %(data)b::jsonb[], %(reference)b::text[], %(submit
 """  # noqa: S608  (constants of this module)
 
 
-# The same for one dossier and one event, the common case, without arrays; further events follow it.
-_EVENT_ONE = """
+# The same for one dossier and one event, the common case: without arrays, and what both say is sent once.
+_CHANGE_ONE = f"""
 with e as (
     insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
                         command, facts, effect, fired, idem, hash)
-    values (%(e_dossier)s, %(e_seq)s, %(e_at)s, %(e_effective)s, %(e_kind)s, %(e_person)s, %(e_unit)s, %(e_role)s,
-            %(e_definition)s, %(e_shape)s, %(e_command)s::jsonb, %(e_facts)s::jsonb, %(e_effect)s::jsonb, %(e_fired)s,
-            %(e_idem)s, %(e_hash)s)
+    values (%(id)s, %(seq)s, %(at)s, %(e_effective)s, %(e_kind)s, %(e_person)s, %(e_unit)s, %(e_role)s,
+            %(definition)s, {SHAPE}, %(e_command)s::jsonb, %(e_facts)s::jsonb, %(e_effect)s::jsonb, %(e_fired)s,
+            %(e_idem)s, %(head)s)
 ), p as (
     insert into pending (dossier_id, seq, definition_id, shape, lane)
-    values (%(e_dossier)s, %(e_seq)s, %(e_definition)s, %(e_shape)s, %(lane)s)
-)
-"""
-_MORE_ONE = _EVENT_ONE + "select 1"
-_CHANGE_ONE = (
-    _EVENT_ONE
-    + """
+    values (%(id)s, %(seq)s, %(definition)s, {SHAPE}, %(lane)s)
+), t as ({texts.KEEP})
 update dossiers set
     state = %(state)s, phase = %(phase)s, seq = %(seq)s, version = %(version)s, at = %(at)s, unit_id = %(unit)s,
     rung = %(rung)s, assignee_id = %(assignee)s, pinned = %(pinned)s, outcome = %(outcome)s,
     units = %(units)s::integer[], clocks = %(clocks)s::jsonb, holds = %(holds)s::jsonb, closed_at = %(closed_at)s,
     due_at = %(due_at)s, wake_at = %(wake_at)s, head = %(head)s, definition_id = %(definition)s
 where id = %(id)s and seq = %(before)s
-"""
-)
+"""  # noqa: S608  (constants of this module)
 
 
-def apply(session: Session, changes: Sequence[Change], *, kept: Sequence[Kept] = (), lane: int = LANE_PEOPLE) -> None:
-    """Write decided changes, and the texts that their events refer to, in the session's transaction, to rows that it
-    holds locked. One round trip.
+def apply(session: Session, changes: Iterable[Change], *, lane: int = LANE_PEOPLE, stream: bool = False) -> None:
+    """Write changes, in the session's transaction, to rows that it holds locked. Raises LostUpdate.
+
+    With `stream` the changes come from a generator, which may use the session itself: nothing is waited for before the
+    end, and the server writes one slice while the next is decided.
     """
-    if not changes:
-        return
-    rows, events = _parts(changes)
-    if len(rows) == 1:
-        every = [{**dict(zip(_EVENT_NAMES, event, strict=True)), "lane": lane} for event in events]
-        statements = [(_CHANGE_ONE, {**dict(zip(_ROW_NAMES, rows[0], strict=True)), **every[0]})]
-        statements += [(_MORE_ONE, params) for params in every[1:]]
-    else:
-        statements = [(_CHANGE, _columns(rows, events, lane))]
-    _write(session, [*statements, *texts.keeping(kept)], len(changes))
+    driver, coming = connection(session), iter(changes)
+    with driver.pipeline() if stream else nullcontext():
+        written = []
+        while part := list(islice(coming, SLICE)):
+            written.append(_send(driver, part, lane))
+    for cursor, rows in written:
+        _check(cursor, rows)
 
 
 def open_dossiers(
-    session: Session,
-    changes: Sequence[Change],
-    openings: Sequence[Opening],
-    *,
-    kept: Sequence[Kept] = (),
-    lane: int = LANE_PEOPLE,
+    session: Session, changes: Sequence[Change], openings: Sequence[Opening], *, lane: int = LANE_PEOPLE
 ) -> None:
     """Write new dossiers, in the session's transaction. Raises psycopg's UniqueViolation on a submit key already used."""
     columns = _columns(*_parts(changes), lane)
     columns["data"] = [dumps(change.decision.after.data).decode() for change in changes]
     columns["reference"] = [opening.reference for opening in openings]
     columns["submit_key"] = [opening.submit_key for opening in openings]
-    _write(session, [(_OPEN, columns), *texts.keeping(kept)], len(changes), together=False)
+    columns |= texts.columns([text for change in changes for text in change.kept])
+    _check(connection(session).execute(_OPEN, columns), len(changes))
 
 
 def connection(session: Session) -> psycopg.Connection[Any]:
@@ -161,17 +154,18 @@ def connection(session: Session) -> psycopg.Connection[Any]:
     return found
 
 
-def _write(session: Session, statements: Sequence[Statement], rows: int, *, together: bool = True) -> None:
-    """Send the statements, in one round trip when `together`; the first is the one that writes the rows.
+def _send(driver: psycopg.Connection[Any], changes: Sequence[Change], lane: int) -> tuple[psycopg.Cursor[Any], int]:
+    rows, events = _parts(changes)
+    kept = texts.columns([text for change in changes for text in change.kept])
+    if len(rows) == len(events) == 1:
+        one = dict(zip(_ROW_NAMES, rows[0], strict=True)) | dict(zip(_EVENT_NAMES, events[0], strict=True))
+        return driver.execute(_CHANGE_ONE, {**one, **kept, "lane": lane}), 1
+    return driver.execute(_CHANGE, {**_columns(rows, events, lane), **kept}), len(rows)
 
-    After an error inside a pipeline psycopg believes prepared what the server never saw, until the transaction is rolled
-    back. Where only a savepoint is, and the transaction goes on, the statements go one by one.
-    """
-    driver = connection(session)
-    with driver.pipeline() if together and len(statements) > 1 else nullcontext():
-        cursors = [driver.execute(statement, params) for statement, params in statements]
-    if cursors[0].rowcount != rows:
-        message = f"{rows - cursors[0].rowcount} of {rows} rows were not as they were decided on"
+
+def _check(cursor: psycopg.Cursor[Any], rows: int) -> None:
+    if cursor.rowcount != rows:
+        message = f"{rows - cursor.rowcount} of {rows} rows were not as they were decided on"
         raise LostUpdate(message)
 
 

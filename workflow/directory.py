@@ -15,11 +15,12 @@ from sqlalchemy import Engine, TextClause, select, text
 from sqlalchemy.orm import Session
 
 from states import ladder
+from states.almanac import Almanac
 from states.definition import Definition
 from states.dossier import Context, Dossier, Json, Rung
 from states.errors import BadInput
 from workflow import administrations as units
-from workflow import places, territories
+from workflow import almanac, places, territories
 from workflow.models import Commune, Competence, Person, Unit
 
 STAFF = ("referent", "head", "prefet", "operator")
@@ -38,6 +39,7 @@ class Administrations:
 @dataclass(slots=True)
 class _Revision:
     number: int
+    almanac: Almanac
     administrations: Administrations | None = None
     staff: dict[int, list[tuple[int, Any, Any]]] = field(default_factory=dict)
     ladders: dict[tuple[str, str], tuple[tuple[int, int | None], ...]] = field(default_factory=dict)
@@ -63,6 +65,12 @@ def contexts(session: Session, dossiers: Iterable[Dossier], at: datetime, revisi
             known[key] = _context(session, current, dossier, at)
         found.append(known[key])
     return found
+
+
+def almanac_now(session: Session) -> Almanac:
+    """The calendars and the table of rules, as they stand."""
+    revision: int = session.execute(text("select revision from directory")).scalar_one()
+    return _current(session, revision).almanac
 
 
 def ladder_context(session: Session, data: Json, at: datetime) -> Context:
@@ -93,7 +101,7 @@ def _current(session: Session, revision: int) -> _Revision:
     held = _revisions.get(engine)
     if held is not None and held.number == revision:
         return held
-    fresh = _Revision(revision)
+    fresh = _Revision(revision, almanac.read(session))
     for row in session.execute(text(_STAFF), {"roles": list(STAFF)}):
         fresh.staff.setdefault(row.unit_id, []).append((row.person_id, row.valid_from, row.valid_to))
     _revisions[engine] = fresh
@@ -106,7 +114,7 @@ def _context(session: Session, current: _Revision, dossier: Dossier, at: datetim
         for index, unit in _ladder(session, current, dossier.data)
     )
     members = frozenset(_there(current, dossier.unit, at)) if dossier.unit is not None else frozenset()
-    return Context(rungs, members)
+    return Context(rungs, members, current.almanac)
 
 
 def _there(current: _Revision, unit: int, at: datetime) -> list[int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date as day
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
-from states.explanation import LANGUAGES
+from states.dossier import Json
+from states.explanation import LANGUAGES, ends_day
 from workflow.outbox import Outgoing
 
 _HAPPENED = {
@@ -32,7 +34,26 @@ _HAPPENED = {
     "resolve": ("dossier résolu", "Le dossier est résolu. La réponse motivée est à lire dans le dossier."),
     "withdraw": ("dossier retiré", "Le porteur de projet a retiré le dossier."),
     "reopen": ("dossier rouvert", "Le dossier est rouvert."),
+    "write": ("message du porteur", "Le porteur de projet vous a écrit. Son message est à lire dans le dossier."),
+    "message": (
+        "message de l'administration",
+        "L'administration vous a écrit. Son message est à lire dans le dossier.",
+    ),
+    "note": ("note interne", "Une note a été prise entre administrations."),
+    "complete": ("dossier complet", "Le dossier est déclaré complet."),
+    "publish_schedule": ("calendrier publié", "Le calendrier d'instruction est publié."),
+    "decide": ("décision rendue", "La décision globale est rendue. Elle est à lire dans le dossier."),
 }
+_RECORDED = {
+    "implied_rejection": ("rejet implicite", "Le silence gardé jusqu'au {due} vaut rejet (« {clock} »)."),
+    "implied_acceptance": ("acceptation implicite", "Le silence gardé jusqu'au {due} vaut acceptation (« {clock} »)."),
+    "no_opposition": (
+        "absence d'opposition",
+        "Le silence gardé jusqu'au {due} vaut absence d'opposition (« {clock} »).",
+    ),
+    "waiver": ("renonciation", "Le silence gardé jusqu'au {due} vaut renonciation (« {clock} »)."),
+}
+ONCE = "Ce message n'est envoyé qu'une fois."
 
 
 def letter(notice: Outgoing) -> tuple[str, str]:
@@ -53,19 +74,41 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
     cause, clock = notice.cause, notice.clock_label or "échéance"
     if cause["kind"] == REMIND:
         due = date(datetime.fromisoformat(cause["due"]), zone)
-        return f"rappel, {clock.lower()} le {due}", f"« {clock} » est attendu au plus tard le {due}."
+        return f"rappel, {clock[0].lower()}{clock[1:]} le {due}", f"« {clock} » est attendu au plus tard le {due}."
     if cause["kind"] == BREACH:
-        due = date(datetime.fromisoformat(cause["due"]), zone)
-        return (
-            f"échéance du {due} dépassée",
-            f"« {clock} », attendu le {due}, n'est pas arrivé. Ce message n'est envoyé qu'une fois.",
-        )
+        return _missed(cause, clock, zone)
     if cause["kind"] == REFUSE:
         return "l'horloge n'a pas pu agir", f"L'horloge voulait agir ({cause.get('trigger')}) : {cause['message']}"
     if cause["kind"] == IDLE:
         return "dossier sans échéance", "Aucune horloge ne court plus sur ce dossier, et il est toujours ouvert."
+    if "was" in cause:
+        return _moved(cause, clock, zone)
     found = _HAPPENED.get(cause["kind"])
     return found or (cause["kind"], f"Événement : {cause['kind']}.")
+
+
+def _missed(cause: Json, clock: str, zone: ZoneInfo) -> tuple[str, str]:
+    due = date(datetime.fromisoformat(cause["due"]), zone)
+    short, sentence = _RECORDED.get(cause["record"], ("", ""))
+    if not short:
+        return f"échéance du {due} dépassée", f"« {clock} », attendu le {due}, n'est pas arrivé. {ONCE}"
+    lines = [sentence.format(due=due, clock=clock)]
+    if "appeal_until" in cause:
+        until = LANGUAGES["fr"].day(day.fromisoformat(cause["appeal_until"]))
+        lines.append(
+            f"Cette décision peut être contestée devant le tribunal administratif jusqu'au {until} ({cause['appeal_basis']}) ; "
+            "ses motifs peuvent être demandés dans le même délai (CRPA L232-4)."
+        )
+    return f"{short} le {due}", " ".join([*lines, ONCE])
+
+
+def _moved(cause: Json, clock: str, zone: ZoneInfo) -> tuple[str, str]:
+    was, due = (date(datetime.fromisoformat(cause[name]), zone) for name in ("was", "due"))
+    what = "prolongé" if cause["kind"] == "extend" else "corrigé"
+    return (
+        f"nouvelle échéance, {due}",
+        f"Le délai « {clock} » est {what} : {due}, au lieu du {was}. Le motif est à lire dans le dossier.",
+    )
 
 
 def happened(kind: str) -> str | None:
@@ -75,5 +118,22 @@ def happened(kind: str) -> str | None:
 
 
 def date(instant: datetime, zone: ZoneInfo) -> str:
-    """An instant as a reader says it: « mardi 24 novembre 2026 à 18 h 00 »."""
-    return LANGUAGES["fr"].instant(instant.astimezone(zone).replace(second=0, microsecond=0))
+    """An instant as a reader says it: « mardi 24 novembre 2026 à 18 h 00 »; the end of a day by its date alone."""
+    local = instant.astimezone(zone)
+    french = LANGUAGES["fr"]
+    return french.day(local) if ends_day(local) else french.instant(local.replace(second=0, microsecond=0))
+
+
+def sign_in(address: str, minutes: int) -> tuple[str, str]:
+    """The subject and the text of a letter that lets its reader sign in, once, at an address."""
+    lines = [
+        "Vous avez demandé à vous connecter au coupe-file administratif.",
+        "",
+        f"Pour entrer, ouvrez cette adresse dans les {minutes} minutes ; elle ne sert qu'une fois :",
+        address,
+        "",
+        "Si vous n'avez rien demandé, ne faites rien : personne n'est entré.",
+        "",
+        "Message automatique du coupe-file administratif.",
+    ]
+    return "Votre lien de connexion au coupe-file", "\n".join(lines) + "\n"

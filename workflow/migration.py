@@ -19,10 +19,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from states import clocks, migration
+from states.almanac import Almanac
 from states.dossier import Decision, Dossier
 from states.errors import CoupeFileError, Refused
 from states.migration import MIGRATE, Crossing, Route
-from workflow import journal
+from workflow import directory, journal
 from workflow.apply import LANE_BULK, Change, apply, connection
 from workflow.definitions import Loaded
 from workflow.dossiers import COLUMNS, LOCK, NOW, Locked, locked
@@ -166,13 +167,14 @@ def _locked(session: Session, statement: str, params: dict[str, Any]) -> list[Lo
 def _write(session: Session, wanted: Move, rows: Sequence[Locked], last: int) -> Moved:
     now: datetime = connection(session).execute(NOW).fetchone()[0]  # type: ignore[index]  # one row, by its CHECK
     crossings = _crossings(session, wanted, [row.id for row in rows]) if wanted.back else {}
+    almanac = directory.almanac_now(session)
     changes, left, foreign = [], [], []
     for row in rows:
         if wanted.back and row.id not in crossings:
             foreign.append(row.id)
             continue
         try:
-            decision = _decide(wanted, row, crossings.get(row.id), now)
+            decision = _decide(wanted, row, crossings.get(row.id), now, almanac)
         except CoupeFileError as error:
             left.append((row.id, error.message))
             continue
@@ -185,14 +187,14 @@ def _write(session: Session, wanted: Move, rows: Sequence[Locked], last: int) ->
     return Moved(tuple(change.dossier_id for change in changes), tuple(left), tuple(foreign), last)
 
 
-def _decide(wanted: Move, row: Locked, crossing: Crossing | None, now: datetime) -> Decision:
+def _decide(wanted: Move, row: Locked, crossing: Crossing | None, now: datetime, almanac: Almanac) -> Decision:
     if row.error is not None:
         raise Refused("unreadable", "le dossier ne peut pas être lu")
     at = now if row.dossier.at is None else max(now, row.dossier.at)
     source, target = wanted.source.compiled, wanted.target.compiled
     if crossing is not None:
-        return migration.undo(target, source, row.dossier, crossing, at=at)
-    return migration.migrate(source, target, row.dossier, wanted.route, at=at)
+        return migration.undo(target, source, row.dossier, crossing, at=at, almanac=almanac)
+    return migration.migrate(source, target, row.dossier, wanted.route, at=at, almanac=almanac)
 
 
 def _crossings(session: Session, wanted: Move, ids: list[int]) -> dict[int, Crossing]:
@@ -248,6 +250,7 @@ def plan(make: sessionmaker[Session], wanted: Move, *, chunk: int = CHUNK) -> It
     old, new = wanted.source.compiled.definition, wanted.target.compiled.definition
     with make() as session:
         found = Plan(session.execute(text("select business_now()")).scalar_one())
+        almanac = directory.almanac_now(session)
     found.appear = tuple(name for name in new.clocks if name not in old.clocks)
     last = 0
     statement = f"select {COLUMNS} from dossiers d where d.definition_id = %(under)s and d.id > %(last)s order by d.id limit %(chunk)s"  # noqa: S608  (constants)
@@ -258,16 +261,16 @@ def plan(make: sessionmaker[Session], wanted: Move, *, chunk: int = CHUNK) -> It
         if not rows:
             break
         for row in rows:
-            _foresee(found, wanted, row)
+            _foresee(found, wanted, row, almanac)
         last = rows[-1].id
         yield found
     yield found
 
 
-def _foresee(found: Plan, wanted: Move, row: Locked) -> None:
+def _foresee(found: Plan, wanted: Move, row: Locked, almanac: Almanac) -> None:
     found.total += 1
     try:
-        decision = _decide(wanted, row, None, found.at)
+        decision = _decide(wanted, row, None, found.at, almanac)
     except CoupeFileError as error:
         found.left.append((row.id, error.message))
         return

@@ -182,6 +182,25 @@ class Directory(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
 
+class AlmanacRow(Base):
+    """A version of a calendar, or of the table of legal limits, that clocks name. Never changes; the last of a code holds."""
+
+    __tablename__ = "almanac"
+    __table_args__ = (
+        CheckConstraint("kind in ('calendar', 'rules')", name="ck_almanac_kind"),
+        Index("ix_almanac_code", "kind", "code", "id"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    kind: Mapped[str]
+    code: Mapped[str]
+    digest: Mapped[str]
+    body: Mapped[Json]
+    own: Mapped[bool]
+    who: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
 class DefinitionRow(Base):
     """A version of a workflow definition, under the digest of its meaning. Never changes; published once."""
 
@@ -461,3 +480,105 @@ class SweepRow(Base):
     late: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     late_sum: Mapped[float]
     late_most: Mapped[float]
+
+
+class Account(Base):
+    """How a person signs in; none signs in by mail alone."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_accounts_person"),)
+    person_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    password: Mapped[str | None]
+    changed_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    closed_at: Mapped[datetime | None]
+
+
+class WebSession(Base):
+    """A person at work in a browser, in one of their seats; known by the digest of a cookie."""
+
+    __tablename__ = "web_sessions"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_web_sessions_person"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_web_sessions_unit"),
+        CheckConstraint("length(digest) = 32", name="ck_web_sessions_digest"),
+        Index("ix_web_sessions_person", "person_id"),
+        Index("ix_web_sessions_ends", "ends_at"),
+    )
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    person_id: Mapped[int]
+    unit_id: Mapped[int | None]
+    role: Mapped[str | None]
+    csrf: Mapped[str]
+    began_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    ends_at: Mapped[datetime]
+
+
+class SignInLink(Base):
+    """A letter that lets somebody sign in once; its secret is made as it leaves."""
+
+    __tablename__ = "sign_in_links"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_sign_in_links_person"),
+        UniqueConstraint("digest", name="uq_sign_in_links_digest"),
+        CheckConstraint("state in ('queued', 'sent', 'dead')", name="ck_sign_in_links_state"),
+        Index("ix_sign_in_links_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
+        Index("ix_sign_in_links_asked", "asked_at"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    person_id: Mapped[int]
+    asked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    state: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    digest: Mapped[bytes | None]
+    ends_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    why: Mapped[str | None]
+
+
+class Draft(Base):
+    """What a holder has typed and not yet submitted."""
+
+    __tablename__ = "drafts"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_drafts_person"),
+        Index("ix_drafts_person", "person_id", "saved_at"),
+    )
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    person_id: Mapped[int]
+    fields: Mapped[Json]
+    saved_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class ApiToken(Base):
+    """A program that acts for a person in one seat, within its scopes, until a date."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_api_tokens_person"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_api_tokens_unit"),
+        UniqueConstraint("digest", name="uq_api_tokens_digest"),
+        Index("ix_api_tokens_person", "person_id"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    person_id: Mapped[int]
+    unit_id: Mapped[int | None]
+    role: Mapped[str]
+    name: Mapped[str]
+    digest: Mapped[bytes]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    made_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    ends_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Attempts(Base):
+    """How often something was tried in a window of real time."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_since", "since"),)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    number: Mapped[int]

@@ -84,6 +84,7 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
     elif event.kind == BREACH and clock is not None:
         seats = clock.due.tell
         cause |= _of(event, "clock", "cycle", "due", "record")
+        cause |= {name: event.facts[name] for name in ("appeal_until", "appeal_basis") if name in event.facts}
     elif event.kind == REMIND and clock is not None:
         step = event.command["step"]
         seats = next((reminder.to for reminder in clock.reminders if reminder.id == step), ())
@@ -97,7 +98,12 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
         seats = ()  # a migration records, and tells nobody
     else:
         seats = next((trigger.tell for trigger in definition.triggers if trigger.name == event.kind), ())
-        cause |= _of(event, "clock") | {name: event.facts[name] for name in ("rung", "vacant") if name in event.facts}
+        cause |= _of(event, "clock")
+        if isinstance(event.command.get("args"), dict) and "was" in event.facts:  # a date was changed
+            named = event.command["args"].get("clock", "")
+            after = event.effect.get("clocks", {}).get(named, {})
+            cause |= {"clock": named, "was": event.facts["was"]["due"], "due": after.get("due")}
+        cause |= {name: event.facts[name] for name in ("rung", "vacant") if name in event.facts}
     for seat in dict.fromkeys(seats):
         yield seat, cause
 
@@ -211,7 +217,9 @@ def _happened(session: Session, keys: Sequence[tuple[int, int]]) -> list[tuple[H
 
 
 def _rows(name: str, event: Happened, told: Sequence[Told]) -> list[tuple[Any, ...]]:
-    return [(event.dossier_id, event.seq, name, one.target, dumps(one.cause).decode(), event.at) for one in told]
+    opens = event.facts.get("opens")  # what is told of a date that ended at midnight waits for the service to open
+    when = event.at if opens is None else max(event.at, datetime.fromisoformat(opens))
+    return [(event.dossier_id, event.seq, name, one.target, dumps(one.cause).decode(), when) for one in told]
 
 
 def _write(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -29,6 +29,7 @@ class Step:
     do: str
     args: Mapping[str, Any]
     parties: tuple[str, ...] = ()
+    definition: str = "coupe-file"
 
 
 BEFORE = "avant l'ouverture : cet avis n'a pas été envoyé"
@@ -86,7 +87,7 @@ def _act(session: Session, step: Step, keys: dict[str, int]) -> None:
     actor = access.actor(session, step.actor, step.at)
     if step.do == "submit":
         parties = tuple(session.execute(text(_PERSONS), {"logins": list(step.parties)}).scalars())
-        submission = Submission(step.args, parties=parties, reference=step.dossier)
+        submission = Submission(step.args, step.definition, parties, reference=step.dossier)
         keys[step.dossier] = dossiers.submit(session, [submission], actor=actor)[0].dossier_id
     else:
         dossiers.one(dossiers.act(session, [keys[step.dossier]], step.do, actor=actor, args=step.args))

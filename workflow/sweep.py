@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -132,29 +132,33 @@ def _locked_rows(session: Session, statement: str, params: dict[str, Any]) -> tu
 
 def _handle(session: Session, rows: Sequence[Locked], now: datetime, revision: int) -> Swept:
     """Decide for each row, write those that could be decided, set the others aside. The caller commits."""
-    changes: list[Change] = []
     failed: list[tuple[Locked, Exception]] = []
     contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
-    for row, context in zip(rows, contexts, strict=True):
-        last = row.dossier.at
-        if row.error is not None:
-            failed.append((row, row.error))
-            continue
-        try:
-            loaded = definitions.get(session, row.definition_id)
-            decision = decide(
-                loaded.compiled, row.dossier, DUE, context=context, at=now if last is None else max(now, last)
-            )
-        except Exception as error:  # noqa: BLE001  (decisions are pure: one dossier's error is its own)
-            failed.append((row, error))
-            continue
-        if decision.events:
-            changes.append(Change(row.id, row.head, loaded, decision))
-    apply(session, changes, lane=LANE_BULK)
+    done = 0
+
+    def decided() -> Iterator[Change]:
+        nonlocal done
+        for row, context in zip(rows, contexts, strict=True):
+            last = row.dossier.at
+            if row.error is not None:
+                failed.append((row, row.error))
+                continue
+            try:
+                loaded = definitions.get(session, row.definition_id)
+                at = now if last is None else max(now, last)
+                decision = decide(loaded.compiled, row.dossier, DUE, context=context, at=at)
+            except Exception as error:  # noqa: BLE001  (decisions are pure: one dossier's error is its own)
+                failed.append((row, error))
+                continue
+            if decision.events:
+                done += 1
+                yield Change(row.id, row.head, loaded, decision)
+
+    apply(session, decided(), lane=LANE_BULK, stream=len(rows) > 1)
     failed = _suspend_widely(session, rows, failed)
     for row, failure in failed:
         _set_aside(session, row.id, failure)
-    return Swept(done=len(changes), stuck=len(failed))
+    return Swept(done=done, stuck=len(failed))
 
 
 def _note(session: Session, rows: Sequence[Locked], now: datetime, swept: Swept) -> None:

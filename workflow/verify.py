@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from states import clocks
+from states.almanac import Almanac
 from states.errors import CoupeFileError
 from states.fold import UnknownEffect
-from workflow import definitions, texts
+from workflow import definitions, directory, texts
 from workflow.apply import connection
 from workflow.dossiers import COLUMNS, Locked, locked
 from workflow.journal import GENESIS, Recorded, folded, read, references, verify_chain, verify_lineage
@@ -89,9 +90,10 @@ def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
         session, "select dossier_id, count(*) from pending where dossier_id = any(:ids) group by dossier_id", ids
     )
     problems: list[Problem] = []
+    almanac = directory.almanac_now(session)
     for row in rows:
         events = journal.get(row.id, [])
-        problems += [Problem(row.id, proof, words) for proof, words in _dossier(session, row, events)]
+        problems += [Problem(row.id, proof, words) for proof, words in _dossier(session, row, events, almanac)]
         accounted = reacted.get(row.id, 0) + pending.get(row.id, 0)
         if accounted != row.dossier.seq:
             words = f"{accounted} événements traités ou en attente, {row.dossier.seq} au journal"
@@ -123,7 +125,7 @@ def _numbers(session: Session, statement: str, ids: list[int]) -> dict[int, int]
     return {row[0]: row[1] for row in session.execute(text(statement), {"ids": ids})}
 
 
-def _dossier(session: Session, row: Locked, events: list[Recorded]) -> Iterator[tuple[str, str]]:
+def _dossier(session: Session, row: Locked, events: list[Recorded], almanac: Almanac) -> Iterator[tuple[str, str]]:
     broken = verify_chain(events)
     if broken is not None:
         yield "chain", broken
@@ -150,7 +152,7 @@ def _dossier(session: Session, row: Locked, events: list[Recorded]) -> Iterator[
         yield "definition", "le dossier n'est plus sous la définition de son dernier événement"
         return
     if dossier.at is not None:
-        wake = clocks.wake(loaded.compiled.definition, dossier, dossier.at)
+        wake = clocks.wake(loaded.compiled.definition, dossier, dossier.at, almanac)
         if wake != dossier.wake_at:
             yield "wake", f"réveil prévu le {dossier.wake_at}, le calcul donne {wake}"
 

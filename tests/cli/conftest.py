@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 from typer.testing import CliRunner
+
+from cli.main import app
+from tests.conftest import copied
 
 PROGRAM = Path(sys.executable).parent / "coupe-file"
 TABLES = (
@@ -34,41 +35,28 @@ class Said:
         return self.json["error"]
 
 
-def on_server(server, statement):
-    with psycopg.connect(server.url().replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(statement)
-
-
 @pytest.fixture(scope="session")
 def sampled(postgres, template_database):
     """Give the name of a database with the sample directory and the shipped definitions, loaded by the command line."""
     name = "sampled"
-    on_server(
-        postgres,
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template_database)),
-    )
-    outside = {**os.environ, "COUPE_FILE_DATABASE_URL": postgres.url(name)}
+    postgres.create_database(name, template_database)
     for command in (["migrate"], ["directory", "sample"]):
-        subprocess.run([PROGRAM, *command], env=outside, check=True, capture_output=True)
+        CliRunner(env={"COUPE_FILE_DATABASE_URL": postgres.url(name)}).invoke(app, command, catch_exceptions=False)
     return name
 
 
 @pytest.fixture
 def database(postgres, sampled):
     """Give the URL of a copy of the sampled database, the test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    on_server(postgres, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(sampled)))
-    yield postgres.url(name)
-    on_server(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with copied(postgres, sampled) as url:
+        yield url
 
 
 @pytest.fixture
 def empty(postgres):
     """Give the URL of a database with nothing in it."""
-    name = f"test_{uuid.uuid4().hex}"
-    on_server(postgres, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield postgres.url(name)
-    on_server(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with copied(postgres, "template0") as url:
+        yield url
 
 
 @pytest.fixture
@@ -80,16 +68,14 @@ def environment(database):
 
 @pytest.fixture
 def cli(environment, monkeypatch):
-    """Give a function that runs a command in this process."""
-    from cli.main import app
-
+    """Give a function that runs a command in this process, on the environment and what more is given."""
     for name in [name for name in os.environ if name.startswith("COUPE_FILE_")]:
         monkeypatch.delenv(name)
     for name in ("COUPE_FILE_DATABASE_URL", "COUPE_FILE_LANG", "COLUMNS", "NO_COLOR"):
         monkeypatch.setenv(name, environment[name])
 
-    def run(*args, text=None):
-        done = CliRunner().invoke(app, list(map(str, args)), input=text, catch_exceptions=False)
+    def run(*args, text=None, **more):
+        done = CliRunner(env=more).invoke(app, list(map(str, args)), input=text, catch_exceptions=False)
         return Said(done.exit_code, done.stdout, done.stderr)
 
     return run
@@ -97,7 +83,7 @@ def cli(environment, monkeypatch):
 
 @pytest.fixture
 def program(environment):
-    """Give a function that runs a command in a process of its own; arguments may be bytes."""
+    """Give a function that runs a command in a process of its own, for what only that shows; arguments may be bytes."""
 
     def run(*args, text=b"", **more):
         command = [PROGRAM, *args]

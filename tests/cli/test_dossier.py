@@ -156,7 +156,7 @@ def test_a_dossier_can_be_named_by_its_number(cli, dossier):
 
 def test_show_offers_what_this_person_may_ask_now_and_says_why_not_the_rest(cli, dossier):
     seen = cli("show", dossier, "--as", "directrice-lacq", "--json").json
-    assert seen["allowed"] == ["withdraw"]
+    assert seen["allowed"] == ["withdraw", "write"]
     assert list(seen["refused"]) == ["answer"]
     seen = cli("show", dossier, "--as", "ref-64", "--json").json
     assert {"triage", "assign", "hold", "escalate"} <= set(seen["allowed"])

@@ -118,12 +118,12 @@ def test_the_language_is_the_one_chosen_else_that_of_the_locale_else_french(envi
     assert language(environment) == expected
 
 
-def test_another_language_is_refused_where_settings_are_read_and_help_still_answers(program):
-    said = program("clock", "show", COUPE_FILE_LANG="de")
+def test_another_language_is_refused_where_settings_are_read_and_help_still_answers(cli):
+    said = cli("clock", "show", COUPE_FILE_LANG="de")
     assert said.code == 2
     assert "COUPE_FILE_LANG" in said.err
     assert "fr ou en" in said.err
-    assert "Usage : coupe-file clock" in program("clock", "--help", COUPE_FILE_LANG="de", LC_ALL="C").out
+    assert "Usage : coupe-file clock" in cli("clock", "--help", COUPE_FILE_LANG="de", LC_ALL="C").out
 
 
 @pytest.mark.parametrize(("lang", "opened"), [("fr", "False"), ("en", "True")])

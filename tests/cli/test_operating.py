@@ -13,6 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from cli.main import app
+
 REASON = "Rien ne bouge depuis trois semaines."
 
 
@@ -20,13 +22,13 @@ def jump(query, length):
     query("update business_clock set anchor = anchor + %s", length)
 
 
-def test_migrate_makes_a_new_database_usable_and_is_harmless_when_repeated(program, empty):
-    before = program("show", "64-0001", COUPE_FILE_DATABASE_URL=empty)
+def test_migrate_makes_a_new_database_usable_and_is_harmless_when_repeated(cli, empty):
+    before = cli("show", "64-0001", COUPE_FILE_DATABASE_URL=empty)
     assert (before.code, before.out) == (1, "")
     assert "coupe-file migrate" in before.err
     for _ in range(2):
-        assert program("migrate", COUPE_FILE_DATABASE_URL=empty).code == 0
-    listed = program("workflow", "list", "--json", COUPE_FILE_DATABASE_URL=empty).json["definitions"]
+        assert cli("migrate", COUPE_FILE_DATABASE_URL=empty).code == 0
+    listed = cli("workflow", "list", "--json", COUPE_FILE_DATABASE_URL=empty).json["definitions"]
     assert [row["name"] for row in listed] == ["coupe-file", "raccordement"]
 
 
@@ -95,19 +97,19 @@ def test_the_clock_is_shown_as_it_runs(cli, query):
 
 
 @pytest.mark.parametrize("command", [["show", "64-0001"], ["queue"], ["verify"], ["migrate"], ["health"], ["sweep"]])
-def test_a_database_that_does_not_answer_is_said_in_a_sentence(program, command):
+def test_a_database_that_does_not_answer_is_said_in_a_sentence(cli, command):
     for url in ("postgresql://u:secret@127.0.0.1:1/nulle_part", "postgresql://u:secret@/nulle_part?host=/nulle/part"):
-        said = program(*command, COUPE_FILE_DATABASE_URL=url)
+        said = cli(*command, COUPE_FILE_DATABASE_URL=url)
         assert said.code == 1
         assert "injoignable" in said.err
         assert "Traceback" not in said.err
         assert "secret" not in said.err
-        assert program(*command, "--json", COUPE_FILE_DATABASE_URL=url).error["code"] == "unreachable"
+        assert cli(*command, "--json", COUPE_FILE_DATABASE_URL=url).error["code"] == "unreachable"
 
 
-def test_a_database_that_does_not_exist_is_named_as_such(program, database):
+def test_a_database_that_does_not_exist_is_named_as_such(cli, database):
     absent = database.replace("/test_", "/absent_")
-    said = program("queue", COUPE_FILE_DATABASE_URL=absent)
+    said = cli("queue", COUPE_FILE_DATABASE_URL=absent)
     assert said.code == 1
     assert "n'existe pas" in said.err
 
@@ -122,8 +124,8 @@ def test_a_database_that_does_not_exist_is_named_as_such(program, database):
         ("COUPE_FILE_MAIL", "pigeon:"),
     ],
 )
-def test_a_setting_that_cannot_be_read_is_named(program, name, value):
-    said = program("queue", **{name: value})
+def test_a_setting_that_cannot_be_read_is_named(cli, name, value):
+    said = cli("queue", **{name: value})
     assert (said.code, said.out) == (2, "")
     assert name in said.err
     assert "Traceback" not in said.err
@@ -188,9 +190,11 @@ def test_help_groups_the_commands_in_french(cli):
 
 
 @pytest.mark.parametrize("width", [40, 71, 72, 100])
-def test_help_cuts_no_word_on_any_width(program, width):
+def test_help_cuts_no_word_on_any_width(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
     for command in ("hold", "submit"):
-        said = program(command, "--help", COLUMNS=str(width)).out
+        app([command, "--help"], standalone_mode=False)
+        said = capsys.readouterr().out
         assert max(map(len, said.splitlines())) <= max(width, 50)
         assert "…" not in said
 
@@ -235,13 +239,13 @@ def test_without_a_url_the_embedded_database_is_made_and_started_for_each_comman
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--essai"])
-def test_a_rehearsed_migration_shows_its_steps_and_their_sql_and_changes_nothing(program, empty, option):
-    said = program("migrate", option, COUPE_FILE_DATABASE_URL=empty)
+def test_a_rehearsed_migration_shows_its_steps_and_their_sql_and_changes_nothing(cli, empty, option):
+    said = cli("migrate", option, COUPE_FILE_DATABASE_URL=empty)
     assert said.code == 0
     assert "-- Étape 0001 (0001_core.py)" in said.out
     assert "create table dossiers" in said.out
     assert "Rien n'a été changé" in said.out
-    assert "coupe-file migrate" in program("queue", COUPE_FILE_DATABASE_URL=empty).err, "there are still no tables"
+    assert "coupe-file migrate" in cli("queue", COUPE_FILE_DATABASE_URL=empty).err, "there are still no tables"
 
 
 def test_a_rehearsal_on_tables_that_are_up_to_date_has_nothing_to_show(cli):
@@ -262,7 +266,7 @@ def test_a_queue_that_does_not_answer_is_said_so_without_its_address(program):
     assert "tres5ecret" not in said.err + said.out
 
 
-def test_a_machine_on_which_no_beat_ever_sent_anything_is_told_so(program, tmp_path):
-    said = program("health", "--beat", COUPE_FILE_HOME=str(tmp_path))
+def test_a_machine_on_which_no_beat_ever_sent_anything_is_told_so(cli, tmp_path):
+    said = cli("health", "--beat", COUPE_FILE_HOME=str(tmp_path))
     assert said.code == 1
     assert "aucune horloge n'a noté d'envoi" in said.err

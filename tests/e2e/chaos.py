@@ -204,7 +204,7 @@ class People:
             for rung in range(RUNGS):
                 session.add(Membership(person_id=REFERENT, unit_id=rung + 1, role="referent"))
                 session.add(Competence(topic="eau", area="64", rung=rung, unit_id=rung + 1))
-            data = yaml.load((ROOT / "config/workflows/coupe-file.v1.yaml").read_text(), Loader=yaml.BaseLoader)  # noqa: S506
+            data = yaml.load((ROOT / "tests/definitions/elapsed.v1.yaml").read_text(), Loader=yaml.BaseLoader)  # noqa: S506
             definitions.add(session, data)
             sabotage.apply_to_database(kind, session)
         with self.make.begin() as session:

@@ -18,6 +18,7 @@ from states.machine import Compiled
 from workflow.journal import dumps
 
 WORKFLOWS = Path(__file__).parents[2] / "config" / "workflows"
+ELAPSED = Path(__file__).parents[1] / "definitions" / "elapsed.v1.yaml"
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SECOND, INSTANT = timedelta(seconds=1), timedelta(microseconds=1)
@@ -37,13 +38,13 @@ MANAGER = Actor(5, None, "manager")
 
 
 def plain(name: str) -> dict[str, Any]:
-    """Give a shipped definition as plain values that a test may spoil."""
+    """Give a definition as plain values that a test may spoil; that of the coupe-file in elapsed time."""
     return copy.deepcopy(_read(name))
 
 
 @functools.cache
 def _read(name: str) -> dict[str, Any]:
-    return yamltext.read(WORKFLOWS / f"{name}.v1.yaml").data
+    return yamltext.read(ELAPSED if name == "coupe-file" else WORKFLOWS / f"{name}.v1.yaml").data
 
 
 def compiled(data: dict[str, Any]) -> Compiled:

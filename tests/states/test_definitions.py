@@ -18,6 +18,7 @@ from tests.states.dossiers import (
     CONTEXT,
     COUPE_FILE,
     DAY,
+    ELAPSED,
     HOLDING,
     RACCORDEMENT,
     START,
@@ -191,7 +192,7 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "an unknown key": (lambda d: d.update(colour="red"), ("colour",), "inconnu ici"),
     "a trigger declared twice from a state": (
         lambda d: d["triggers"].append(dict(trigger(d, "triage"))),
-        ("triggers", "12", "from"),
+        ("triggers", "15", "from"),
         "deux fois",
     ),
     "a reserved name of trigger": (
@@ -504,8 +505,10 @@ def test_an_unknown_key_is_refused_with_those_that_are_accepted():
 
 
 def test_the_line_of_a_problem_is_the_line_of_the_file():
-    path = WORKFLOWS / "coupe-file.v1.yaml"
-    text = path.read_text(encoding="utf-8").replace("by: [referent, head, prefet]", "by: [mayor]")
+    path = ELAPSED
+    text = path.read_text(encoding="utf-8").replace(
+        "by: [referent, head, prefet],\n     needs: [outcome", "by: [mayor],\n     needs: [outcome"
+    )
     document = yamltext.parse(text)
     ((place, _),) = problems(document.data)
     assert place == ("triggers", "9", "by")
@@ -517,7 +520,7 @@ def test_the_line_of_a_problem_is_the_line_of_the_file():
 @pytest.mark.parametrize("what", REFUSED)
 def test_every_place_of_a_problem_has_a_line(what: str):
     spoil, _, _ = REFUSED[what]
-    document = yamltext.read(WORKFLOWS / "coupe-file.v1.yaml")
+    document = yamltext.read(ELAPSED)
     spoil(document.data)
     try:
         parse(document.data)
@@ -649,7 +652,7 @@ def test_an_empty_file_is_no_definition():
 
 
 def test_a_byte_order_mark_and_crlf_change_nothing():
-    path = WORKFLOWS / "coupe-file.v1.yaml"
+    path = ELAPSED
     text = "\ufeff" + path.read_text(encoding="utf-8").replace("\n", "\r\n")
     assert yamltext.parse(text).data == yamltext.read(path).data
 

@@ -35,6 +35,9 @@ take_back  referent,head                   -          -          triaged    -
 resolve    referent,head,prefet            -          resolved   resolved   -
 withdraw   holder                          resolved   resolved   resolved   -
 reopen     holder,head                     -          -          -          triaged
+write      holder                          submitted  triaged    escalated  -
+message    referent,head,prefet            submitted  triaged    escalated  -
+note       referent,head,prefet            submitted  triaged    escalated  -
 """
 _HEAD, *_ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 STATES = _HEAD[2:]
@@ -56,7 +59,12 @@ ARGS = {
     "resolve": {"outcome": "unblocked", "statement": TEXT},
     "withdraw": {"reason": TEXT},
     "reopen": {"reason": TEXT},
+    "write": {"message": TEXT},
+    "message": {"message": TEXT},
+    "note": {"note": TEXT},
 }
+SPOKEN = ("exhaust", "write", "message", "note")
+"""What changes nothing that a page shows as the state of the dossier: the version stays."""
 TOP = Context((Rung(0, 10), Rung(1, 11)), CONTEXT.members)
 
 
@@ -108,7 +116,7 @@ def test_each_trigger_does_in_each_state_for_each_role_what_the_table_says(trigg
         (event,) = decision.events
         assert (event.kind, event.actor, event.at, event.effective) == (trigger, ACTORS[role], NOW, NOW)
         assert event.command == {"trigger": trigger, "args": ARGS[trigger]}
-        assert decision.after.version == before.version + (trigger != "exhaust")
+        assert decision.after.version == before.version + (trigger not in SPOKEN)
         assert decision.after.seq == before.seq + 1
     else:
         with pytest.raises(Refused) as refusal:
@@ -133,7 +141,7 @@ def test_a_trigger_that_does_not_exist_is_refused_with_those_that_do():
         "code": "state",
         "message": "« approve » n'est pas possible dans l'état triaged",
         "field": "trigger",
-        "accepted": "escalate, resolve",
+        "accepted": "escalate, resolve, message, note",
     }
 
 

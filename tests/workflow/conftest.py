@@ -2,13 +2,11 @@
 
 import copy
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from config import yamltext
 from local.postgres import Postgres
 from states.dossier import SYSTEM, Actor
+from tests.conftest import copied
 from workflow import access, business_time, definitions, dossiers, journal, reactions, schema, sweep, verify
 from workflow.dossiers import Result, Submission
 from workflow.models import Commune, Competence, Membership, Person, Unit
@@ -31,7 +30,7 @@ FORM = {
 }
 REASON = "Deux relances sont restées sans réponse."
 STATEMENT = "Le récépissé est délivré, le chantier peut commencer."
-COUPE_FILE = yamltext.read(Path(__file__).parents[2] / "config/workflows/coupe-file.v1.yaml").data
+COUPE_FILE = yamltext.read(Path(__file__).parents[2] / "tests/definitions/elapsed.v1.yaml").data
 # The least that lives: one clock, and a move that its guard refuses for ever (nobody can open a hold here).
 MINIMAL = {
     "schema": 1, "id": "minimal", "version": 1, "effective": {"from": "2026-01-01"}, "initial": "begun",
@@ -215,36 +214,40 @@ def peopled(url: str, engine: Engine, connect: Callable[..., Engine] = schema.en
     return made
 
 
+@pytest.fixture(scope="session")
+def peopled_template(postgres: Postgres, template_database: str) -> str:
+    """Give the name of a world, to copy from."""
+    return kept(postgres, "peopled", template_database, peopled)
+
+
 @pytest.fixture
-def world(database: str, connect: Callable[..., Engine]) -> Iterator[World]:
+def world(postgres: Postgres, peopled_template: str, connect: Callable[..., Engine]) -> Iterator[World]:
     """Give a world of the test's own."""
-    engine = connect(database, pool_size=20)
-    yield peopled(database, engine, connect)
-    engine.dispose()
-
-
-def run(server: Postgres, statement: str) -> None:
-    with psycopg.connect(server.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(statement)
+    with copied(postgres, peopled_template) as url:
+        engine = connect(url, pool_size=20)
+        yield World(url, engine, connect)
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def thousand_template(postgres: Postgres, template_database: str) -> str:
+def thousand_template(postgres: Postgres, peopled_template: str) -> str:
     """Give the name of a world with a thousand dossiers, to copy from."""
-    name = "thousand"
-    run(postgres, f"create database {name} template {template_database}")
-    engine = schema.engine(postgres.url(name))
-    peopled(postgres.url(name), engine).submit(1000)
-    engine.dispose()
-    return name
+    return kept(postgres, "thousand", peopled_template, lambda url, engine: World(url, engine).submit(1000))
 
 
 @pytest.fixture
 def thousand(postgres: Postgres, thousand_template: str, connect: Callable[..., Engine]) -> Iterator[World]:
     """Give a world of the test's own in which a thousand dossiers, 1 to 1000, were submitted."""
-    name = f"thousand_{uuid.uuid4().hex}"
-    run(postgres, f"create database {name} template {thousand_template}")
-    engine = connect(postgres.url(name), pool_size=20)
-    yield World(postgres.url(name), engine, connect)
+    with copied(postgres, thousand_template) as url:
+        engine = connect(url, pool_size=20)
+        yield World(url, engine, connect)
+        engine.dispose()
+
+
+def kept(server: Postgres, name: str, template: str, fill: Callable[[str, Engine], object]) -> str:
+    """Make a database from another one and fill it, to copy from for as long as the server lives."""
+    server.create_database(name, template)
+    engine = schema.engine(server.url(name))
+    fill(server.url(name), engine)
     engine.dispose()
-    run(postgres, f"drop database {name} with (force)")
+    return name

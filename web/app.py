@@ -1,0 +1,139 @@
+"""The portal put together: routes, guards, and what is answered when something is refused or goes wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.exceptions import HTTPException
+
+from config.settings import Settings
+from states.errors import BadInput, CoupeFileError, Refused, Stale
+from web import account, api, desk, dossier, holder, house, overview, sign_in
+from web.guard import Guard, Site
+from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, go, kept
+from workflow.unavailable import explain
+
+log = logging.getLogger(__name__)
+STATIC = Path(__file__).parent / "static"
+NOT_FOUND, SERVER = 404, 500
+BUSY = ("locked", "busy", "slow", "stopped", "starting", "crowded", "unreachable")
+
+
+def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], None]) -> FastAPI:
+    """The application, over a database that is up to date; `ring` is called after each commit and must not block."""
+    app = FastAPI(
+        title="Coupe-file", version="1", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json",
+        description="L'API du coupe-file administratif : ce que font les pages, pour un programme.",
+    )  # fmt: skip
+    site = Site(settings)
+    app.state.settings, app.state.make, app.state.ring, app.state.site = settings, make, ring, site
+    app.state.pages = Pages()
+    app.add_middleware(Guard, site=site)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    if settings.theme is not None:
+        app.mount("/theme", StaticFiles(directory=settings.theme), name="theme")
+    for room in (house, sign_in, account, holder, desk, dossier, overview, api):
+        app.include_router(room.router)
+    _answers(app)
+    return app
+
+
+def status_of(error: CoupeFileError) -> int:
+    """The HTTP status of a refusal."""
+    if isinstance(error, Stale):
+        return 409
+    if error.code in BUSY:
+        return 503
+    if error.code == "unknown" and isinstance(error, Refused):
+        return 404
+    if error.code in ("role", "csrf", "scope"):
+        return 403
+    if error.code == "often":
+        return 429
+    return 422 if isinstance(error, BadInput) else 409
+
+
+def _answers(app: FastAPI) -> None:
+    async def sign_in_needed(request: Request, _: Exception) -> Response:
+        visit = _visit(request)
+        if visit.signed is not None:
+            return go("/connexion/siege")
+        if request.method == "GET":
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return go(sign_in.address(target))
+        fields = kept(getattr(request.state, "form", {}))
+        return sign_in.page(visit, status=401, then=request.url.path, fields=fields, expired=True)
+
+    async def not_for_this_seat(request: Request, _: Exception) -> Response:
+        return _visit(request).page("refused.html", 403, title="Cette page n'est pas pour votre siège", words=None)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CoupeFileError)  # noqa: S101  (registered for it)
+        status = status_of(error)
+        if _machine(request):
+            return problem(error, status)
+        title = "Page introuvable" if status == NOT_FOUND else "Demande refusée"
+        fields = kept(getattr(request.state, "form", {})) if request.method == "POST" else {}
+        return _visit(request).page("refused.html", status, title=title, words=error, fields=fields)
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
+        if _machine(request):
+            return JSONResponse(
+                {"type": "about:blank", "title": error.detail, "status": error.status_code}, error.status_code,
+                media_type="application/problem+json", headers=error.headers,
+            )  # fmt: skip
+        title = "Page introuvable" if error.status_code == NOT_FOUND else "Demande refusée"
+        return _visit(request).page("refused.html", error.status_code, title=title, words=None)
+
+    async def unreadable(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  (registered for it)
+        first: Any = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return await refused(request, BadInput("type", "valeur illisible", field=where or None))
+
+    async def broken(request: Request, error: Exception) -> Response:
+        said = explain(error)
+        if said is None:
+            log.error("%s %s", request.method, request.url.path, exc_info=error)
+            said = CoupeFileError("internal", "une erreur est survenue : elle est notée, rien n'a été écrit à moitié")
+        status = status_of(said) if said.code != "internal" else SERVER
+        if _machine(request):
+            return problem(said, status)
+        fields = kept(getattr(request.state, "form", {})) if request.method == "POST" else {}
+        pages: Pages = request.app.state.pages
+        body = pages.environments["fr"].get_template("broken.html").render(words=said, fields=fields)
+        return Response(body, status, media_type="text/html; charset=utf-8")
+
+    app.add_exception_handler(SignInNeeded, sign_in_needed)
+    app.add_exception_handler(NotForThisSeat, not_for_this_seat)
+    app.add_exception_handler(CoupeFileError, refused)
+    app.add_exception_handler(HTTPException, not_found)
+    app.add_exception_handler(RequestValidationError, unreadable)
+    app.add_exception_handler(Exception, broken)
+
+
+def problem(error: CoupeFileError, status: int) -> JSONResponse:
+    """A refusal for a machine (RFC 9457)."""
+    body = {"type": f"urn:coupe-file:{error.code}", "title": error.message, "status": status, "code": error.code}
+    body |= {name: value for name, value in (("field", error.field), ("accepted", error.accepted)) if value}
+    if isinstance(error, Stale):
+        body |= {"seen": error.seen, "version": error.version}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def _machine(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+def _visit(request: Request) -> Visit:
+    found = getattr(request.state, "visit", None)
+    return found if isinstance(found, Visit) else Visit(request)

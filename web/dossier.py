@@ -1,0 +1,260 @@
+"""The page of a dossier, and the acts that this reader may ask now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from states.definition import Trigger
+from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
+from web.visit import Posted, SignedIn, Visit, go
+from workflow import access, directory, dossiers
+from workflow.preview import preview
+from workflow.view import View, load, written
+
+router = APIRouter(include_in_schema=False)
+CLOSING = time(18, 0)
+"""When a day that was given as a term ends."""
+OTHER = "other"
+TEXTS_SHOWN = ("title", "blockage", "siret")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An administration that a dossier may be sent to: its rung, whether anybody is there, and why it is proposed."""
+
+    code: str
+    name: str
+    rung: str
+    staffed: bool
+    here: bool
+    proposed: bool
+
+
+@router.get("/dossiers/{ref}")
+def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> HTMLResponse:
+    """The dossier: whose court, by when and why, what comes next; then what happened."""
+    with visit.reading() as session:
+        view = _found(visit, session, ref)
+    return _page(visit, view, deposited=depose, done=fait)
+
+
+@router.get("/dossiers/{ref}/agir/{name}")
+def ask(visit: SignedIn, ref: str, name: str) -> HTMLResponse:
+    """The form of an act, with what it will do."""
+    with visit.reading() as session:
+        view = _found(visit, session, ref)
+        trigger = _trigger(view, name)
+        return _form(visit, session, view, trigger, {})
+
+
+@router.post("/dossiers/{ref}/agir/{name}")
+def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
+    """Do it, or show what it would do. A refusal keeps what was typed; a stale page is told what has changed."""
+    with visit.reading() as session:
+        view = _found(visit, session, ref)
+        trigger = _trigger(view, name)
+        args, problems = _args(view, trigger, fields)
+        if fields.get("do") == "preview" and not problems:
+            try:
+                decision = preview(session, view.id, name, actor=visit.actor, args=args)
+            except CoupeFileError as error:
+                problems = _beside(trigger, error)
+            else:
+                return _form(visit, session, view, trigger, fields, moved=_moved(visit, view, decision.after))
+        if problems:
+            return _form(visit, session, view, trigger, fields, problems=problems, status=422)
+    key = fields.get("key") or None
+    try:
+        with visit.writing() as session:
+            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=_idem(visit, key)))
+    except Stale as error:
+        with visit.reading() as session:
+            view = _found(visit, session, ref)
+            changes = visit.say.timeline(view, _since(view, error.seen))
+            return _form(visit, session, view, trigger, fields, stale=error, changes=changes, status=409)
+    except CoupeFileError as error:
+        with visit.reading() as session:
+            view = _found(visit, session, ref)
+            status = 422 if isinstance(error, BadInput) else 409
+            return _form(visit, session, view, trigger, fields, problems=_beside(trigger, error), status=status)
+    return go(f"/dossiers/{view.reference}?fait={name}")
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _found(visit: Visit, session: Session, ref: str) -> View:
+    """The dossier, within the scope of who looks: the query says so."""
+    return load(session, access.find(session, ref, visit.actor), visit.actor)
+
+
+def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLResponse:
+    texts = {name: written(view, value, name) for name, value in view.dossier.data.items() if isinstance(value, dict)}
+    data = {name: value for name, value in view.dossier.data.items() if not isinstance(value, dict)}
+    statement = None
+    if view.dossier.closed_at is not None:
+        found = (
+            written(view, event.command.get("args", {}).get("statement"), "statement")
+            for event in reversed(view.events)
+        )
+        statement = next((one for one in found if one), None)
+    asked = _asked(view)
+    label = next((trigger.label or done for trigger in view.definition.triggers if trigger.name == done), None)
+    return visit.page(
+        "dossier.html", view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
+        late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
+        and view.dossier.hold is None,
+    )  # fmt: skip
+
+
+def _asked(view: View) -> str | None:
+    from workflow.view import asking  # noqa: PLC0415
+
+    event = asking(view)
+    return written(view, event.command["args"].get("reason"), "reason") if event is not None else None
+
+
+def _trigger(view: View, name: str) -> Trigger:
+    """What may be asked here by this reader. Raises Refused, with why not."""
+    for trigger in view.allowed:
+        if trigger.name == name:
+            return trigger
+    for trigger, why in view.closed_doors:
+        if trigger.name == name:
+            raise Refused("now", f"pas maintenant : {why}", field=trigger.label or name)
+    raise Refused("unknown", f"« {shown(name)} » ne peut pas être demandé ici")
+
+
+def _form(
+    visit: Visit, session: Session, view: View, trigger: Trigger, typed: Mapping[str, str], *,
+    problems: Mapping[str, CoupeFileError] | None = None, moved: Any = None, stale: Stale | None = None,
+    changes: Any = (), status: int = 200,
+) -> HTMLResponse:  # fmt: skip
+    rules = view.definition.fields
+    names = [name for name in (*trigger.needs, *trigger.optional) if name not in ("seen", "forced")]
+    title = written(view, view.dossier.data.get("title"), "title")
+    return visit.page(
+        "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
+        problems=problems or {}, moved=moved, stale=stale, changes=changes,
+        places=_places(visit, session, view) if "to_unit" in names else [],
+        people=_people(session, view) if "to_user" in names else [],
+        effects=_effects(visit, view) if "motive" in names else {},
+        forced="forced" in trigger.optional, seen="seen" in trigger.optional,
+    )  # fmt: skip
+
+
+_UNITS = "select id, code, name from units where id = any(:ids)"
+
+
+def _places(visit: Visit, session: Session, view: View) -> list[Place]:
+    """The ladder of this topic at this place: who stands on each rung, and the next one up that is staffed, proposed."""
+    context = directory.ladder_context(session, view.dossier.data, view.now)
+    rows = session.execute(text(_UNITS), {"ids": [rung.unit for rung in context.rungs if rung.unit is not None]})
+    units = {row.id: (row.code, row.name) for row in rows}
+    current = -1 if view.dossier.rung is None else view.dossier.rung
+    wanted = next(
+        (rung.index for rung in context.rungs if rung.unit in units and rung.staffed and rung.index > current), None
+    )
+    return [
+        Place(
+            *units[rung.unit], visit.say.rung(view.definition, rung.index), rung.staffed, rung.unit == view.dossier.unit,
+            rung.index == wanted,
+        )
+        for rung in context.rungs
+        if rung.unit in units
+    ]  # fmt: skip
+
+
+_MEMBERS = """
+select distinct p.login, p.name from memberships m join persons p on p.id = m.person_id
+where m.unit_id = :unit and m.role in ('referent', 'head', 'prefet', 'operator')
+  and (m.valid_from is null or m.valid_from <= (select business_now()))
+  and (m.valid_to is null or (select business_now()) < m.valid_to) order by p.name
+"""
+
+
+def _people(session: Session, view: View) -> list[tuple[str, str]]:
+    rows = session.execute(text(_MEMBERS), {"unit": view.dossier.unit})
+    return [(row.login, row.name) for row in rows]
+
+
+def _effects(visit: Visit, view: View) -> dict[str, list[str]]:
+    """For each motive of a request, the running clocks that it would suspend."""
+    found: dict[str, list[str]] = {}
+    for motive in view.definition.fields["motive"].of:
+        found[motive] = [
+            visit.say.clock(view.definition, name)
+            for name, clock in view.dossier.clocks.items()
+            if clock.end is None
+            and (rule := view.definition.clocks.get(name)) is not None
+            and rule.hold.get(motive, rule.hold.get("default", "ignore")) == "pause"
+        ]
+    return found
+
+
+def _moved(visit: Visit, view: View, after: Any) -> list[tuple[str, str, str]]:
+    """Each running clock with its due date now, and as it would be."""
+    say = visit.say
+    return [
+        (
+            say.clock(view.definition, name),
+            say.on(view.dossier.clocks[name].due, view.zone) if name in view.dossier.clocks else "",
+            say.on(clock.due, view.zone) if clock.end is None else say._("arrêté"),
+        )
+        for name, clock in after.clocks.items()
+        if clock.end is None or view.dossier.clocks.get(name) != clock
+    ]
+
+
+def _args(view: View, trigger: Trigger, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, CoupeFileError]]:
+    """The arguments of an act from its form: a day that was given as a term ends at closing, in the zone of the dossier."""
+    args: dict[str, Any] = {}
+    problems: dict[str, CoupeFileError] = {}
+    for name in (*trigger.needs, *trigger.optional):
+        value = fields.get(name, "").strip()
+        rule = view.definition.fields[name]
+        if name == "to_unit" and value == OTHER:
+            value = fields.get("other_unit", "").strip()
+        if rule.type == "instant" and value:
+            try:
+                day = date.fromisoformat(value)
+            except ValueError:
+                problems[name] = BadInput(
+                    "date", f"« {shown(value)} » n'est pas une date", field=name, accepted="AAAA-MM-JJ"
+                )
+                continue
+            value = datetime.combine(day, CLOSING, tzinfo=ZoneInfo(view.zone)).isoformat()
+        if value:
+            args[name] = value
+        elif name in trigger.needs:
+            problems[name] = BadInput("missing", "ce champ est obligatoire", field=name)
+    return args, problems
+
+
+def _beside(trigger: Trigger, error: CoupeFileError) -> dict[str, CoupeFileError]:
+    """A refusal beside the field that it is about, else at the top."""
+    known = (*trigger.needs, *trigger.optional)
+    field = {"term_passed": "answer_by", "term_too_far": "answer_by", "not_competent": "to_unit", "same_unit": "to_unit",
+             "rung_reserved": "to_unit", "not_a_member": "to_user"}.get(error.code, error.field or "")  # fmt: skip
+    return {field if field in known else "": error}
+
+
+def _since(view: View, seen: int) -> list[Any]:
+    """The events after the one that brought the dossier to the version that was seen."""
+    last = max((event.seq for event in view.events if event.effect.get("version", seen + 1) <= seen), default=0)
+    return [event for event in view.events if event.seq > last]
+
+
+def _idem(visit: Visit, key: str | None) -> str | None:
+    """The key of one sending of a form, of this person alone."""
+    return f"web:{visit.actor.person}:{key[:64]}" if key and key.isprintable() else None

@@ -1,0 +1,342 @@
+"""What pages say of dossiers, in the language of the reader: dates, whose court, what comes next, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from gettext import NullTranslations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from states import clocks
+from states.decide import BREACH, LAPSE, REFUSE, REMIND, SUBMIT
+from states.definition import Definition, Elapsed
+from states.dossier import Dossier
+from states.explanation import LANGUAGES, Step
+from states.migration import MIGRATE
+from web.languages import Language, translations
+from workflow import letters, words
+from workflow.journal import Recorded
+from workflow.queue import Row
+from workflow.view import View, asking, written
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SILENCE = "Le silence gardé sur cette demande ne vaut pas acceptation."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline: when, what, by whom, and what was written, inside or outside."""
+
+    at: datetime
+    effective: datetime
+    what: str
+    who: str
+    details: tuple[str, ...]
+    texts: tuple[tuple[str, str], ...]
+    kind: str
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One clock as a page shows it."""
+
+    name: str
+    label: str
+    family: str
+    start: datetime
+    due: datetime
+    state: str
+    late: bool
+    why: tuple[str, ...]
+
+
+class Speech:
+    """The words of one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language: Language = language
+        self.translations: NullTranslations = translations(language)
+        self._ = self.translations.gettext
+        self.many = self.translations.ngettext
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def day(self, at: datetime, zone: str) -> str:
+        """« mardi 24 novembre 2026 »."""
+        return LANGUAGES[self.language].day(at.astimezone(ZoneInfo(zone)).date())
+
+    def on(self, at: datetime, zone: str) -> str:
+        """« mardi 24 novembre 2026 à 18 h 00 », with the place whose time it is when that is not Paris."""
+        local = at.astimezone(ZoneInfo(zone)).replace(second=0, microsecond=0)
+        return LANGUAGES[self.language].instant(local) + self._zone(zone)
+
+    def short(self, at: datetime, zone: str) -> str:
+        """« 24/11/2026 18:00 »."""
+        return f"{at.astimezone(ZoneInfo(zone)):%d/%m/%Y %H:%M}" + self._zone(zone)
+
+    def _zone(self, zone: str) -> str:
+        if zone == words.PARIS:
+            return ""
+        return self._(" (heure de %s)") % zone.rpartition("/")[2].replace("_", " ")
+
+    def until(self, at: datetime, now: datetime) -> str:
+        """« dans 3 jours », « dépassée depuis 2 h »."""
+        length = abs(at - now)
+        if length >= 2 * DAY:
+            span = self.many("%s jour", "%s jours", length // DAY) % (length // DAY)
+        elif length >= HOUR:
+            span = self._("%s h") % (length // HOUR)
+        else:
+            span = self._("%s min") % max(length // timedelta(minutes=1), 1)
+        return (self._("dans %s") if at >= now else self._("dépassée depuis %s")) % span
+
+    # --- codes --------------------------------------------------------------------------------------------------------
+
+    def choice(self, code: str | None) -> str:
+        """A choice in words."""
+        return self._(words.choice(code)) if code else ""
+
+    def role(self, code: str) -> str:
+        """A role in words."""
+        return self._(words.ROLES.get(code, code))
+
+    def topic(self, code: str | None) -> str:
+        """A topic in words."""
+        return self._(words.topic(code)) if code else ""
+
+    def state(self, definition: Definition, name: str) -> str:
+        """The label of a state."""
+        return self._(words.state(definition, name))
+
+    def rung(self, definition: Definition, index: int | None) -> str:
+        """The label of a rung, or nothing."""
+        label = words.rung(definition, index)
+        return self._(label) if label else ""
+
+    def clock(self, definition: Definition, name: str) -> str:
+        """The label of a clock."""
+        return self._(words.clock(definition, name))
+
+    def act(self, definition: Definition, trigger: str) -> str:
+        """What is asked, from its label."""
+        return self._(words.event(definition, trigger))
+
+    # --- the four lines -----------------------------------------------------------------------------------------------
+
+    def row_ball(self, row: Row) -> str:
+        """Who a dossier of a list waits for."""
+        if row.phase == "resolved":
+            return self._("personne, le dossier est clos")
+        if row.held:
+            return self._("un tiers") if row.motive == "third_party" else self._("le porteur de projet")
+        return row.unit_name or self._("personne : aucune administration ne tient ce dossier")
+
+    def ball(self, view: View) -> str:
+        """Who the dossier waits for."""
+        dossier = view.dossier
+        if dossier.closed_at is not None:
+            return self._("personne, le dossier est clos")
+        if dossier.hold is not None:
+            return self._("un tiers") if dossier.hold.motive == "third_party" else self._("le porteur de projet")
+        return view.unit.name if view.unit else self._("personne : aucune administration ne tient ce dossier")
+
+    def ball_details(self, view: View) -> list[str]:
+        """What is known of who has the ball: the rung, the person, the telephone, since when."""
+        dossier, unit = view.dossier, view.unit
+        if dossier.closed_at is not None:
+            return []
+        if dossier.hold is not None:
+            event = asking(view)
+            asker = view.names["unit"].get(event.actor.unit or 0) if event is not None else None
+            parts = [self._("demande de %s") % asker] if asker else []
+            parts.append(self.choice(dossier.hold.motive))
+            return [*parts, self._("réponse attendue avant le %s") % self.on(dossier.hold.until, view.zone)]
+        if unit is None:
+            return []
+        parts = []
+        if rung := self.rung(view.definition, dossier.rung):
+            parts.append(self._("échelon « %s »") % rung)
+        if not unit.staffed:
+            parts.append(self._("personne n'y est en fonction en ce moment"))
+        elif unit.person:
+            parts.append(self._("suivi par %s") % unit.person)
+        elif dossier.assignee is None:
+            parts.append(self._("pas encore attribué"))
+        if unit.telephone:
+            parts.append(self._("tél. %s") % unit.telephone)
+        since = next((event.effective for event in reversed(view.events) if "unit" in event.effect), None)
+        if since is not None:
+            parts.append(self._("depuis le %s") % self.day(since, view.zone))
+        return parts
+
+    def next_due(self, definition: Definition, dossier: Dossier) -> str:
+        """The label of the running clock that the due date is that of."""
+        running = [(clock.due, name) for name, clock in dossier.clocks.items() if clock.end is None]
+        return self.clock(definition, min(running)[1]) if running else ""
+
+    def then(self, view: View) -> str | None:
+        """What comes at the next term if nobody does anything."""
+        then = view.then
+        if then is None:
+            return None
+        if then.kind == "ends_hold":
+            return self._("sans réponse à ce terme, la demande se clôt et les délais suspendus repartent")
+        if then.kind == "records":
+            return self._("sans suite à cette date, le dépassement est noté et signalé")
+        at = self.on(then.at, view.zone)
+        if then.kind == "climbs":
+            rung = self.rung(view.definition, then.rung)
+            return self._("sans suite le %(at)s, l'échelon suivant est saisi : %(rung)s") % {"at": at, "rung": rung}
+        act = self.act(view.definition, then.trigger or "")
+        return self._("sans suite le %(at)s : %(act)s") % {"at": at, "act": act.lower()}
+
+    def yours(self, view: View) -> str:
+        """What is expected of a holder."""
+        dossier = view.dossier
+        if dossier.closed_at is not None:
+            return self._("rien : le dossier est clos")
+        if dossier.hold is not None and dossier.hold.motive != "third_party":
+            return self._("une réponse est attendue de vous")
+        return self._("rien à faire aujourd'hui")
+
+    def why_now(self, row: Row, now: datetime) -> str:
+        """Why a dossier stands in the half-hour of a desk."""
+        if row.last == "answer":
+            return self._("le porteur a répondu")
+        if row.last == "write":
+            return self._("le porteur a écrit")
+        if row.phase == "submitted":
+            return self._("à orienter")
+        if row.held and row.until is not None:
+            return self._("réponse attendue avant le %s") % self.short(row.until, row.zone)
+        if row.due_at is None:
+            return self._("aucune échéance ne court")
+        return self._("échéance %s") % self.until(row.due_at, now)
+
+    # --- clocks -------------------------------------------------------------------------------------------------------
+
+    def clocks(self, view: View) -> list[Running]:
+        """The clocks of a dossier, those that run first, each with why its date is what it is."""
+        dossier, found = view.dossier, []
+        for name, clock in dossier.clocks.items():
+            rule = view.definition.clocks.get(name)
+            if clock.end is not None:
+                state = self._("arrêté le %s") % self.short(clock.end, view.zone)
+            elif clocks.paused(dossier, name):
+                state = self._("suspendu")
+            else:
+                state = self.until(clock.due, view.now)
+            late = clock.end is None and clock.due < view.now and not clocks.paused(dossier, name)
+            family = rule.family if rule is not None else "commitment"
+            why = tuple(self._why(view, name))
+            found.append(
+                Running(name, self.clock(view.definition, name), family, clock.start, clock.due, state, late, why)
+            )
+        return sorted(found, key=lambda one: (dossier.clocks[one.name].end is not None, one.due))
+
+    def _why(self, view: View, name: str) -> list[str]:
+        """Why a due date is what it is: where it starts, how long it is, what was not counted."""
+        clock, rule, zone = view.dossier.clocks[name], view.definition.clocks.get(name), ZoneInfo(view.zone)
+        said = LANGUAGES[self.language]
+
+        def local(at: datetime) -> datetime:
+            return at.astimezone(zone).replace(second=0, microsecond=0)
+
+        lines = [said.say(Step("start", {"at": local(clock.start), "zone": view.zone}))]
+        if rule is not None and isinstance(rule.length, Elapsed):
+            lines.append(self._length(rule.length))
+        elif rule is not None:
+            lines.append(self._("La date est celle qui a été donnée au dépôt."))
+        for hold in view.dossier.holds:
+            end = hold.end or hold.until
+            if clocks.pauses(hold, name) and end > clock.start:
+                lines.append(said.say(Step("pause", {"from": local(max(hold.since, clock.start)), "to": local(end)})))
+            elif end > clock.start:
+                lines.append(
+                    self._("La demande du %(day)s (%(motive)s) ne suspend pas ce délai.")
+                    % {"day": self.day(hold.since, view.zone), "motive": self.choice(hold.motive)}
+                )
+        if rule is not None and rule.basis:
+            lines.append(said.say(Step("basis", {"basis": rule.basis})))
+        return [*lines, said.say(Step("due", {"at": local(clock.due)}))]
+
+    def _length(self, length: Elapsed) -> str:
+        delta = length.delta
+        if delta % DAY == timedelta(0):
+            days = delta // DAY
+            words_ = self.many("%s jour, compté en temps réel, nuits et jours fériés compris.",
+                               "%s jours, comptés en temps réel, nuits et jours fériés compris.", days)  # fmt: skip
+            return words_ % days
+        return self._("%s h, en temps réel.") % round(delta / HOUR, 2)
+
+    # --- what happened ------------------------------------------------------------------------------------------------
+
+    def timeline(self, view: View, events: Sequence[Recorded] | None = None) -> list[Entry]:
+        """What happened, the latest first; reminders that lapsed are not told."""
+        told = [event for event in (view.events if events is None else events) if event.kind != LAPSE]
+        return [self._entry(view, event) for event in reversed(told)]
+
+    def _entry(self, view: View, event: Recorded) -> Entry:
+        definition = view.decided(event)
+        args: dict[str, Any] = event.command.get("args", {})
+        texts = []
+        for name, value in args.items():
+            body = written(view, value, name)
+            if body is None and name == "reason" and isinstance(value, str):
+                body = self._(words.REASONS.get(value, value))
+            if body and name not in ("title", "blockage", "siret"):
+                texts.append((name, body))
+        inside = any(name in definition.fields and definition.fields[name].audience == "internal" for name in args)
+        details = tuple(self._details(view, event, definition))
+        return Entry(event.at, event.effective, self._happened(definition, event.kind), self._by(view, event), details,
+                     tuple(texts), event.kind, inside)  # fmt: skip
+
+    def _happened(self, definition: Definition, kind: str) -> str:
+        known = {
+            BREACH: self._("Échéance dépassée"),
+            REMIND: self._("Rappel envoyé"),
+            REFUSE: self._("L'horloge n'a pas pu agir"),
+            MIGRATE: self._("Passé à une autre version de la procédure"),
+        }
+        if kind in known:
+            return known[kind]
+        found = letters.happened(kind)
+        if found is None:
+            return self._(words.event(definition, kind))
+        said = self._(found)
+        return said[:1].upper() + said[1:]
+
+    def _by(self, view: View, event: Recorded) -> str:
+        if event.actor.role == "system":
+            return self._("automatique")
+        name = view.names["person"].get(event.actor.person or 0)
+        unit = view.names["unit"].get(event.actor.unit or 0)
+        return ", ".join(filter(None, (name, unit))) or self.role(event.actor.role)
+
+    def _details(self, view: View, event: Recorded, definition: Definition) -> list[str]:
+        parts, args = [], event.command.get("args", {})
+        clock = event.command.get("clock")
+        if clock is not None and event.kind.startswith("clock."):
+            parts.append(self.clock(definition, clock))
+        if event.command.get("due"):
+            due = self.on(datetime.fromisoformat(event.command["due"]), view.zone)
+            parts.append(self._("échéance du %s") % due)
+        if "unit" in event.effect and event.kind != SUBMIT:
+            name = view.names["unit"].get(event.effect["unit"], "?")
+            parts.append(self._("le dossier va à : %s") % name)
+        if event.effect.get("assignee") is not None:
+            person = view.names["person"].get(event.effect["assignee"], self._("une personne du service"))
+            parts.append(self._("suivi par %s") % person)
+        if event.facts.get("vacant"):
+            vacant = ", ".join(self.rung(definition, index) for index in event.facts["vacant"])
+            parts.append(self._("échelons sans personne : %s") % vacant)
+        if event.effect.get("outcome"):
+            parts.append(self._("issue : %s") % self.choice(event.effect["outcome"]))
+        if args.get("motive"):
+            parts.append(self.choice(args["motive"]))
+        if args.get("answer_by"):
+            parts.append(self._("réponse avant le %s") % self.on(datetime.fromisoformat(args["answer_by"]), view.zone))
+        return parts

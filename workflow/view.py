@@ -1,0 +1,238 @@
+"""A dossier as one reader may see it, read in one transaction. What is internal to the administrations is not read for a holder."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from states import clocks
+from states.decide import settle
+from states.definition import Definition, Trigger
+from states.dossier import SYSTEM, Actor, Dossier
+from states.draft import Draft
+from states.errors import CoupeFileError
+from states.vocabulary import GUARDS, rung_above
+from workflow import definitions, directory, journal, texts, words
+from workflow.access import SEES_TEXTS
+from workflow.apply import connection
+from workflow.definitions import Loaded
+from workflow.dossiers import COLUMNS, dossier_of
+from workflow.journal import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The unit that holds a dossier, and the person on it where the reader may know."""
+
+    code: str
+    name: str
+    telephone: str | None
+    zone: str
+    person: str | None
+    staffed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What comes at the next term if nobody does anything.
+
+    `ends_hold` closes the request made to the holder, `records` notes that the date has passed, `climbs` asks the rung
+    of index `rung`, `fires` asks for the trigger named `trigger`.
+    """
+
+    kind: Literal["ends_hold", "records", "climbs", "fires"]
+    at: datetime
+    rung: int | None = None
+    trigger: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a reader sees of a dossier at the business instant `now`; `texts` is empty for who sees metadata only."""
+
+    id: int
+    reference: str
+    loaded: Loaded
+    dossier: Dossier
+    stuck: bool
+    unit: Holder | None
+    commune: str | None
+    now: datetime
+    actor: Actor
+    texts: dict[str, str]
+    allowed: tuple[Trigger, ...]
+    closed_doors: tuple[tuple[Trigger, str], ...]
+    then: Then | None
+    events: tuple[Recorded, ...]
+    names: dict[str, dict[int, str]]
+    versions: dict[str, Definition]
+
+    @property
+    def definition(self) -> Definition:
+        """The definition that the dossier is under."""
+        return self.loaded.compiled.definition
+
+    def decided(self, event: Recorded) -> Definition:
+        """The definition that an event was decided under: its words are those of that version."""
+        return self.versions.get(event.definition, self.definition)
+
+    @property
+    def zone(self) -> str:
+        """The time zone that its dates are said in."""
+        return self.unit.zone if self.unit is not None else words.PARIS
+
+    @property
+    def sees_texts(self) -> bool:
+        """Whether the reader may read what people wrote."""
+        return self.actor.role in SEES_TEXTS
+
+
+_ROW = f"""
+select d.reference, d.stuck, c.name, u.code, u.name, u.telephone, u.zone, p.name, business_now(), r.revision, {COLUMNS}
+from directory r, dossiers d left join units u on u.id = d.unit_id left join persons p on p.id = d.assignee_id
+left join communes c on c.code = d.data ->> 'commune'
+where d.id = %(id)s
+"""  # noqa: S608  (constants)
+
+
+def load(session: Session, key: int, actor: Actor) -> View:
+    """A dossier, whose key was found within the actor's scope."""
+    row = connection(session).execute(_ROW, {"id": key}).fetchone()
+    assert row is not None  # noqa: S101  (found in this very transaction, and dossiers are never deleted)
+    reference, stuck, commune, code, name, telephone, zone, assignee, now, revision = row[:10]
+    loaded = definitions.get(session, row[11])
+    dossier = dossier_of(row[13:])
+    sees = actor.role in SEES_TEXTS
+    events = tuple(
+        event for event in journal.read(session, [key]) if not (actor.role == "holder" and _internal(loaded, event))
+    )
+    context = directory.contexts(session, [dossier], now, revision)[0]
+    unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
+    draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
+    settle(draft, loaded.compiled)
+    allowed, closed = _doors(loaded, draft, actor)
+    return View(
+        key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
+        allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
+        _versions(session, loaded, events),
+    )  # fmt: skip
+
+
+def _internal(loaded: Loaded, event: Recorded) -> bool:
+    """Whether an event is a note between administrations, which a holder does not even see to exist."""
+    rules = loaded.compiled.definition.fields
+    args = event.command.get("args", {})
+    return any(name in rules and rules[name].audience == "internal" for name in args)
+
+
+def _versions(session: Session, loaded: Loaded, events: Sequence[Recorded]) -> dict[str, Definition]:
+    """The definitions that the events were decided under, by digest; one that this program cannot read is left out."""
+    found = {loaded.digest: loaded.compiled.definition}
+    others = {event.definition for event in events} - found.keys()
+    if others:
+        rows = session.execute(
+            text("select id, digest from definitions where digest = any(:others)"), {"others": list(others)}
+        )
+        for key, digest in rows:
+            with suppress(CoupeFileError):
+                found[digest] = definitions.get(session, key).compiled.definition
+    return found
+
+
+def _doors(loaded: Loaded, draft: Draft, actor: Actor) -> tuple[tuple[Trigger, ...], tuple[tuple[Trigger, str], ...]]:
+    """What this actor may ask now, as far as can be known before the fields are given; and what not, with why."""
+    draft.actor, draft.args = actor, {}
+    allowed, closed = [], []
+    for trigger in loaded.compiled.allowed(draft.dossier.state):
+        if actor.role not in trigger.by:
+            continue
+        refusal = next(filter(None, (_refusal(draft, guard) for guard in trigger.guards)), None)
+        if refusal is None:
+            allowed.append(trigger)
+        else:
+            closed.append((trigger, refusal))
+    return tuple(allowed), tuple(closed)
+
+
+def _refusal(draft: Draft, guard: str) -> str | None:
+    try:
+        found = GUARDS[guard](draft)
+    except KeyError:  # it looks at a field that is not given yet
+        return None
+    return found[1] if found is not None else None
+
+
+def _then(loaded: Loaded, draft: Draft) -> Then | None:
+    """What the clock will do at the next due date that it acts on, if nobody does anything."""
+    definition, dossier = loaded.compiled.definition, draft.dossier
+    moves = sorted(
+        (instant, name)
+        for instant, name, step in clocks.steps(definition, dossier, draft.context.almanac)
+        if step in (clocks.MOVE_STEP, clocks.DUE_STEP)
+    )
+    if not moves:
+        return None if dossier.hold is None else Then("ends_hold", dossier.hold.until)
+    at, name = moves[0]
+    rule = definition.clocks[name]
+    if rule.due.fire is None:
+        return Then("records", at)
+    draft.actor = SYSTEM
+    above = rung_above(draft)[0]
+    climbs = any(trigger.name == rule.due.fire and "climb" in trigger.effects for trigger in definition.triggers)
+    if climbs and above is not None:
+        return Then("climbs", at, rung=above.index)
+    return Then("fires", at, trigger=(rule.due.otherwise if climbs else None) or rule.due.fire)
+
+
+def _texts(session: Session, dossier: Dossier, events: Sequence[Recorded]) -> dict[str, str]:
+    """Every text of the dossier by its id; one that was erased says so."""
+    keys = {uuid.UUID(value["text"]) for value in dossier.data.values() if isinstance(value, dict) and "text" in value}
+    keys.update(key for event in events for key in journal.texts_of(event.command))
+    return {
+        str(key): body if body is not None else "(texte effacé)" for key, body in texts.bodies(session, keys).items()
+    }
+
+
+def _names(session: Session, events: Sequence[Recorded], *, persons: bool) -> dict[str, dict[int, str]]:
+    units = {event.actor.unit for event in events} | {event.effect.get("unit") for event in events}
+    people = {event.actor.person for event in events} | {event.effect.get("assignee") for event in events}
+    found = {"unit": _named(session, "select id, name from units where id = any(:ids)", units)}
+    found["person"] = _named(session, "select id, name from persons where id = any(:ids)", people) if persons else {}
+    return found
+
+
+def _named(session: Session, statement: str, ids: Iterable[int | None]) -> dict[int, str]:
+    return {
+        row[0]: row[1] for row in session.execute(text(statement), {"ids": [key for key in ids if key is not None]})
+    }
+
+
+def written(view: View, value: Any, name: str) -> str | None:
+    """What was written in a field, if this reader may read it: a holder reads nothing that is internal."""
+    if not isinstance(value, dict) or "text" not in value:
+        return None
+    rules = [definition.fields[name] for definition in view.versions.values() if name in definition.fields]
+    if view.actor.role == "holder" and any(rule.audience == "internal" for rule in rules):
+        return None
+    return view.texts.get(value["text"])
+
+
+def asking(view: View) -> Recorded | None:
+    """The event that opened the hold that is open."""
+    if view.dossier.hold is None:
+        return None
+    return next(
+        (
+            event
+            for event in reversed(view.events)
+            if "holds" in event.effect and "answer_by" in event.command.get("args", {})
+        ),
+        None,
+    )
