@@ -129,6 +129,7 @@ def _say(
     topic: Topic, place: Place, ladder: Ladder, directory: Directory, at: datetime, *, staffed: bool, json: bool
 ) -> None:
     from config.administrations import shipped
+    from workflow import words
 
     consulted, kinds = directory.consulted(topic, place, at), shipped.kinds()
     if json:
