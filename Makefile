@@ -10,7 +10,7 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test test-long kill check format lock bench bench-clock replay pgbouncer version sbom
+.PHONY: help setup demo clean test test-long kill check format lock bench bench-clock bench-route geography units replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
@@ -66,6 +66,9 @@ bench-clock: ## the benchmark of due dates, beside the package businesstimedelta
 	  .coupe-file/bench-clock/bin/python -m pip install --quiet --disable-pip-version-check 'businesstimedelta>=1.0.1' tzdata
 	@.coupe-file/bench-clock/bin/python -m bench.clock $(ARGS)
 
+bench-route: setup ## the benchmark of ladders, beside one row read by raw SQL
+	@$(BIN)/python -m bench.route $(ARGS)
+
 pgbouncer: setup ## the core's tests through PgBouncer in transaction mode (needs the program pgbouncer)
 	@$(BIN)/python -m pytest -q -m long tests/pgbouncer $(ARGS)
 	@$(BIN)/python -m pytest -q tests/workflow --pgbouncer pooled $(ARGS)
@@ -93,6 +96,13 @@ sbom: setup ## what runs in production, with licences: dist/coupe-file.cdx.json 
 format: setup ## format the code and apply the safe fixes
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
+
+geography: setup ## pack the communes of a year (PACKAGE=folder of @etalab/decoupage-administratif, unpacked)
+	@test -n "$(PACKAGE)" || { echo "which folder? make geography PACKAGE=path" >&2; exit 2; }
+	@$(BIN)/python -m config.geography.pack "$(PACKAGE)"
+
+units: setup ## write the administrations again from their rules
+	@$(BIN)/python -m config.administrations.derive
 
 lock: ## resolve pyproject.toml again into the two locks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" \

@@ -66,7 +66,7 @@ def import_(
 ) -> None:
     """Charge l'annuaire depuis des fichiers CSV, vérifiés en entier, et montre ce qui change avant de l'appliquer.
 
-    Fichiers lus : communes.csv (code,name), units.csv (code,name,level et au besoin kinds,areas,topics,parent,calendar,hours,mailbox,
+    Fichiers lus : communes.csv (code,name), units.csv (code,name,level et au besoin kinds,areas,topics,parent,calendar,mailbox,
     telephone,zone,note,confidence,source,valid_from,valid_to), people.csv (login,name,mail), memberships.csv (login,unit,role),
     competences.csv (topic,area,rung,unit ; un unit vide est un échelon sans personne). Une ligne déjà connue est mise à jour ; rien
     n'est effacé, et une administration qui a des dossiers en cours ne peut pas fermer.
@@ -86,7 +86,7 @@ def _load(folder: Path | None, *, complete: bool = False, dry: bool = False, ask
         known = directory_file.known(session)
         _refuse(folder, directory_file.check(read, known))
         now = business_time.now(session)
-        found = units.difference(read.get("units", ()), known.units, now, complete=complete)
+        found = units.difference(read.get("units", ()), known.units, known.calendars, now, complete=complete)
         units.refuse_vanishing(session, found)
         if not json and folder != SAMPLE:
             _tell(found)

@@ -173,9 +173,10 @@ class Directory:
             found = self._ladders[key] = self._made(topic, place, at)
         if there is None:
             return found
-        return tuple(
-            rung if rung.unit is None or there(rung.unit.code, at) else rung._replace(vacant=True) for rung in found
-        )
+        away = [rung.number for rung in found if rung.unit is not None and not there(rung.unit.code, at)]
+        if not away:
+            return found
+        return tuple(rung._replace(vacant=True) if rung.number in away else rung for rung in found)
 
     def consulted(self, topic: Topic, place: Place, at: datetime) -> list[tuple[str, Unit | None]]:
         """Each kind that is consulted on a topic, with its unit at a place, if the directory has one."""

@@ -7,7 +7,7 @@ have may be named.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -16,23 +16,24 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from config import holidays
+from config import calendars, holidays
 from config.administrations import shipped
 from config.geography import search
 from config.geography.france import france
 from config.geography.search import UnknownPlaceError
-from states import fields, opening
-from states.errors import BadInput, Refused
+from states import fields
+from states.errors import Refused
 from states.ladder import NATIONAL
 from states.topics import CONFIDENCE
 from workflow import places
 
-COLUMNS = ("kinds", "areas", "topics", "parent", "calendar", "hours", "note", "confidence", "source")
+COLUMNS = ("kinds", "areas", "topics", "parent", "calendar", "note", "confidence", "source")
 LISTS = ("kinds", "areas", "topics")
 LEVELS = ("territory", "service", "operator", "arrondissement", "departement", "region", "national")
 TOLD = ("name", "level", "mailbox", "telephone", "zone", *COLUMNS, "valid_from", "valid_to")
 FORMULA = ("=", "+", "-", "@", "\t")
 """A cell that begins so is a formula to a spreadsheet."""
+PARIS = "Europe/Paris"
 _COMMUNE, _SIREN = 5, 9
 Cells = Mapping[str, str]
 Line = tuple[int, Cells]
@@ -43,8 +44,8 @@ Found = tuple[int, str, str]
 # --- one cell ---------------------------------------------------------------------------------------------------------
 
 
-def cell(column: str, value: str, territories: frozenset[str]) -> str | None:
-    """What is wrong with a cell of a unit that is not empty, or None. `territories` are the codes of those that are known."""
+def cell(column: str, value: str, territories: frozenset[str], desks: Collection[str]) -> str | None:
+    """What is wrong with a cell of a unit that is not empty, or None; `territories` and `desks` are the codes that are known."""
     if value.startswith(FORMULA):
         return f"« {value[:20]} » commence par un signe que les tableurs prennent pour une formule ; accepté : un texte"
     if column in LISTS:
@@ -53,15 +54,10 @@ def cell(column: str, value: str, territories: frozenset[str]) -> str | None:
             return "un mot est donné deux fois"
         wrong = (_WORDS[column](word, territories) for word in words)
         return next((one for one in wrong if one is not None), None)
-    if column == "calendar" and value not in holidays.ZONES:
-        return f"jours fériés inconnus : « {value[:60]} » ; accepté : {', '.join(holidays.ZONES)}"
+    if column == "calendar" and value not in desks:
+        return f"calendrier inconnu : « {value[:60]} » ; accepté : {', '.join(desks)}"
     if column == "confidence" and value not in CONFIDENCE:
         return f"« {value[:60]} » ; accepté : {', '.join(CONFIDENCE)}"
-    if column == "hours":
-        try:
-            opening.week(value)
-        except BadInput as error:
-            return f"{error.message} ; accepté : {error.accepted}"
     return None
 
 
@@ -204,16 +200,24 @@ class Difference:
 
 
 def difference(
-    lines: Iterable[Line], before: Mapping[str, Cells], now: datetime, *, complete: bool = False
+    lines: Iterable[Line],
+    before: Mapping[str, Cells],
+    zones: Mapping[str, str],
+    now: datetime,
+    *,
+    complete: bool = False,
 ) -> Difference:
-    """What lines would change in the units that the database has; with `complete`, those that they do not name are closed."""
+    """What lines would change in the units that the database has; with `complete`, those that they do not name are closed.
+
+    `zones` are the time zones of calendars.
+    """
     given = {cells["code"]: cells for _, cells in lines}
     added = [Change(code, cells["name"], "added") for code, cells in given.items() if code not in before]
     changed: list[Change] = []
     closed: list[Change] = []
     for code, cells in given.items():
         if code in before:
-            some = list(_columns(code, cells, before[code]))
+            some = list(_columns(code, cells, before[code], zones))
             ends = [
                 one for one in some if one.column == "valid_to" and one.after and fields.instant("", one.after) <= now
             ]
@@ -225,19 +229,19 @@ def difference(
     return Difference(*(tuple(sorted(changes)) for changes in (added, changed, closed)))
 
 
-def _columns(code: str, cells: Cells, before: Cells) -> Iterator[Change]:
+def _columns(code: str, cells: Cells, before: Cells, zones: Mapping[str, str]) -> Iterator[Change]:
     for column in TOLD:
         if column not in cells:
             continue
-        old, new = before.get(column, ""), _same(column, cells[column], cells)
+        old, new = before.get(column, ""), _same(column, cells[column], cells, zones)
         if old != new:
             yield Change(code, cells["name"], "changed", column, old, new)
 
 
-def _same(column: str, value: str, cells: Cells) -> str:
+def _same(column: str, value: str, cells: Cells, zones: Mapping[str, str]) -> str:
     """A cell as the database would give it back."""
     if column == "zone":
-        return value or timezone(cells.get("calendar", ""))
+        return value or zones.get(cells.get("calendar", ""), PARIS)
     if column in LISTS:
         return " ".join(value.split())
     if column in ("valid_from", "valid_to"):
@@ -245,10 +249,23 @@ def _same(column: str, value: str, cells: Cells) -> str:
     return fields.clean(column, value) if value else ""
 
 
-def timezone(calendar: str) -> str:
-    """The time zone of a unit that says none: that of where it keeps the holidays."""
-    zone = holidays.ZONES.get(calendar)
-    return zone.timezone if zone is not None else "Europe/Paris"
+def _timezone(body: Mapping[str, str]) -> str:
+    """The time zone of a calendar: its own, else that of its territory."""
+    territory = holidays.ZONES.get(body.get("territory", ""))
+    return body.get("timezone") or (territory.timezone if territory is not None else PARIS)
+
+
+def shipped_calendars() -> dict[str, str]:
+    """The time zone of each calendar that comes with the program, by code."""
+    return {code: _timezone(body) for code, body in calendars.documents().items()}
+
+
+_CALENDARS = "select distinct on (code) code, body from almanac where kind = 'calendar' order by code, id desc"
+
+
+def known_calendars(session: Session) -> dict[str, str]:
+    """The time zone of each calendar that a unit may name, by code."""
+    return shipped_calendars() | {row.code: _timezone(row.body) for row in session.execute(text(_CALENDARS))}
 
 
 def _open(cells: Cells, now: datetime) -> bool:
@@ -277,7 +294,7 @@ def refuse_vanishing(session: Session, found: Difference) -> None:
 
 
 _UNITS = """
-select u.code, u.name, u.level, u.kinds, u.areas, u.topics, p.code as parent, u.calendar, u.hours, u.mailbox, u.telephone, u.zone,
+select u.code, u.name, u.level, u.kinds, u.areas, u.topics, p.code as parent, u.calendar, u.mailbox, u.telephone, u.zone,
        u.note, u.confidence, u.source, u.valid_from, u.valid_to
 from units u left join units p on p.id = u.parent_id order by u.code
 """

@@ -70,6 +70,8 @@ class Known:
     units: Mapping[str, Cells] = field(default_factory=dict)
     logins: frozenset[str] = frozenset()
     territories: frozenset[str] = frozenset()
+    calendars: Mapping[str, str] = field(default_factory=administrations.shipped_calendars)
+    """The time zone of each calendar that a unit may name."""
 
 
 NOTHING = Known()
@@ -81,6 +83,7 @@ def check(sheets: Mapping[str, Lines], known: Known = NOTHING) -> list[Problem]:
         "unit": _keys(sheets, "units", "code") | frozenset(known.units),
         "login": _keys(sheets, "people", "login") | known.logins,
         "territory": known.territories,
+        "calendar": frozenset(known.calendars),
     }
     problems = [
         problem
@@ -168,7 +171,7 @@ def _cell(name: str, column: str, value: str, codes: Mapping[str, frozenset[str]
     if rule is not None and not rule[0].fullmatch(value):
         return f"« {value} » ; accepté : {rule[1]}"
     if name == "units":
-        wrong = administrations.cell(column, value, codes["territory"])
+        wrong = administrations.cell(column, value, codes["territory"], sorted(codes["calendar"]))
         if wrong is not None:
             return wrong
     if column in ("unit", "login") and name != "people" and value not in codes[column]:
@@ -216,15 +219,15 @@ insert into communes (code, name) select * from unnest(cast(:code as text[]), ca
 on conflict (code) do update set name = excluded.name
 """
 _UNITS = """
-insert into units (code, name, level, mailbox, telephone, zone, valid_from, valid_to, kinds, areas, topics, calendar, hours, note,
+insert into units (code, name, level, mailbox, telephone, zone, valid_from, valid_to, kinds, areas, topics, calendar, note,
     confidence, source)
 select code, name, level, mailbox, telephone, zone, valid_from, valid_to, string_to_array(kinds, ' '), string_to_array(areas, ' '),
-    string_to_array(topics, ' '), calendar, hours, note, confidence, source
+    string_to_array(topics, ' '), calendar, note, confidence, source
 from unnest(cast(:code as text[]), cast(:name as text[]), cast(:level as text[]), cast(:mailbox as text[]),
     cast(:telephone as text[]), cast(:zone as text[]), cast(:valid_from as timestamptz[]), cast(:valid_to as timestamptz[]),
-    cast(:kinds as text[]), cast(:areas as text[]), cast(:topics as text[]), cast(:calendar as text[]), cast(:hours as text[]),
+    cast(:kinds as text[]), cast(:areas as text[]), cast(:topics as text[]), cast(:calendar as text[]),
     cast(:note as text[]), cast(:confidence as text[]), cast(:source as text[]))
-    as g (code, name, level, mailbox, telephone, zone, valid_from, valid_to, kinds, areas, topics, calendar, hours, note,
+    as g (code, name, level, mailbox, telephone, zone, valid_from, valid_to, kinds, areas, topics, calendar, note,
     confidence, source)
 on conflict (code) do update set {updated}
 """
@@ -241,7 +244,6 @@ _UPDATED = (
     "areas",
     "topics",
     "calendar",
-    "hours",
     "note",
     "confidence",
     "source",
@@ -294,16 +296,20 @@ def known(session: Session) -> Known:
         administrations.rows(session),
         frozenset(session.execute(text("select login from persons")).scalars()),
         territories.codes(session),
+        administrations.known_calendars(session),
     )
 
 
 def write(session: Session, sheets: Mapping[str, Lines]) -> dict[str, int]:
     """Bring the directory up to date from sheets that `check` found nothing wrong with; returns the lines of each."""
+    zones = administrations.known_calendars(session)
     for sheet in SHEETS:
         lines = sheets.get(sheet.name, ())
         if not lines:
             continue
-        columns = {column: [_value(column, cells) for _, cells in lines] for column in (*sheet.needed, *sheet.optional)}
+        columns = {
+            column: [_value(column, cells, zones) for _, cells in lines] for column in (*sheet.needed, *sheet.optional)
+        }
         if sheet.name == "units":
             _write_units(session, columns, lines[0][1])
         else:
@@ -325,10 +331,10 @@ def close(session: Session, codes: Iterable[str], now: datetime) -> None:
     session.execute(text(_CLOSE), {"codes": list(codes), "now": now})
 
 
-def _value(column: str, cells: Cells) -> Any:
+def _value(column: str, cells: Cells, zones: Mapping[str, str]) -> Any:
     cell = cells.get(column, "")
     if column == "zone":
-        return cell or administrations.timezone(cells.get("calendar", ""))
+        return cell or zones.get(cells.get("calendar", ""), administrations.PARIS)
     if not cell:
         return None
     if column in administrations.LISTS:

@@ -88,7 +88,6 @@ class Unit(Base):
     topics: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     parent_id: Mapped[int | None]
     calendar: Mapped[str | None]
-    hours: Mapped[str | None]
     note: Mapped[str | None]
     confidence: Mapped[str | None]
     source: Mapped[str | None]

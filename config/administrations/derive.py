@@ -19,11 +19,9 @@ from config.geography.france import Area, France, france, joined
 from config.geography.search import fold
 
 COLUMNS = (
-    "code", "name", "level", "kinds", "areas", "topics", "parent", "calendar", "hours", "mailbox", "telephone", "note",
+    "code", "name", "level", "kinds", "areas", "topics", "parent", "calendar", "mailbox", "telephone", "note",
     "confidence", "source", "valid_from", "valid_to",
 )  # fmt: skip
-HOURS = "mon-fri 08:00-18:00"
-"""Not official hours: when the product counts an administration as open, until it says its own."""
 NATIONAL = "*"
 FICTION = "01 99 00"
 Row = dict[str, str]
@@ -137,7 +135,6 @@ class _Places:
         about = {
             "areas": areas,
             "calendar": calendar,
-            "hours": HOURS,
             "mailbox": f"{given['code']}@administration.example",
         }
         return about | kept

@@ -1,4 +1,4 @@
-"""What an administration is and where: kinds, areas, topics, parent, holidays, hours; and the perimeters of territories."""
+"""What an administration is and where: kinds, areas, topics, parent, calendar; and the perimeters of territories."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ depends_on = None
 UNITS = """
 alter table units add column kinds text[], add column areas text[], add column topics text[],
     add column parent_id integer constraint fk_units_parent references units,
-    add column calendar text, add column hours text, add column note text, add column confidence text, add column source text;
+    add column calendar text, add column note text, add column confidence text, add column source text;
 comment on column units.kinds is 'what it does, under whatever name; null: competences say where it stands';
 comment on column units.areas is 'where: * , R75, 64, A643, a commune, a group of communes, T and a territory';
 comment on column units.topics is 'null: all the topics of its kinds';
-comment on column units.calendar is 'whose public holidays it keeps';
+comment on column units.calendar is 'when it is open and which holidays it keeps: a calendar of the almanac';
 create index if not exists ix_units_parent on units (parent_id);
 """
 

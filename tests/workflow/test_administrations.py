@@ -8,13 +8,13 @@ import pytest
 from config.administrations import shipped
 from config.geography.france import france
 from config.territories import FOLDER
-from states.errors import BadInput, Refused
-from states.opening import week
+from states.errors import Refused
 from workflow import administrations, directory_file, places, territories
 from workflow.directory_file import Known
 from workflow.territories import Perimeters, Territory, Version
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
+ZONES = administrations.shipped_calendars()
 HEADER = (
     "code",
     "name",
@@ -24,7 +24,6 @@ HEADER = (
     "topics",
     "parent",
     "calendar",
-    "hours",
     "valid_from",
     "valid_to",
     "note",
@@ -56,7 +55,6 @@ def test_every_error_of_a_directory_is_told_at_once_with_its_line():
         "e|E|service|ddt|02|eaux",
         "f|F|service|ddt|03||nulle-part",
         "g|G|service|ddt|04|||lune",
-        "h|H|service|ddt|05||||8h-18h",
         "i|I|service|ddt|",
         "j|J|chef|ddt|07",
         "k|=HYPERLINK(1)|service|ddt|08",
@@ -64,8 +62,8 @@ def test_every_error_of_a_directory_is_told_at_once_with_its_line():
     )
     told = [(line, column) for line, column, _ in found]
     assert told == [
-        (2, "level"), (3, "kinds"), (4, "areas"), (5, "areas"), (6, "topics"), (7, "parent"), (8, "calendar"), (9, "hours"),
-        (10, "areas"), (11, "level"), (12, "name"), (13, "code"),
+        (2, "level"), (3, "kinds"), (4, "areas"), (5, "areas"), (6, "topics"), (7, "parent"), (8, "calendar"),
+        (9, "areas"), (10, "level"), (11, "name"), (12, "code"),
     ]  # fmt: skip
     words = {line: text for line, _, text in found}
     assert "obligatoire" in words[2]
@@ -73,8 +71,8 @@ def test_every_error_of_a_directory_is_told_at_once_with_its_line():
     assert "commune fusionnée ; accepté : 71076 Chalon-sur-Saône" in words[5]
     assert "eau" in words[6]
     assert "alsace-moselle" in words[8]
-    assert "formule" in words[12]
-    assert "ligne 2" in words[13]
+    assert "formule" in words[11]
+    assert "ligne 2" in words[12]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_two_units_competent_for_the_same_topic_kind_and_zone_are_refused_unless
     assert "ddt en 01, eau : a (ligne 2)" in text
     assert problems("a|A|service|ddt|01|eau", "b|B|service|ddt|01|iota", "c|C|service|ddt|01") == []
     ends, begins = "2027-01-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00"
-    assert problems(f"a|A|service|ddt|01||||||{ends}", f"b|B|service|ddt|01|||||{begins}") == []
+    assert problems(f"a|A|service|ddt|01|||||{ends}", f"b|B|service|ddt|01||||{begins}") == []
     held = {"old": dict(lines("old|Old|service|ddt|01")[0][1])}
     [(line, _, text)] = problems("a|A|service|ddt|01", known=Known(units=held))
     assert (line, "old" in text) == (2, True)
@@ -113,36 +111,20 @@ def test_what_a_sheet_changes_is_told_and_nothing_when_it_says_what_is_there():
     }
     for cells in before.values():
         cells["zone"] = "Europe/Paris"
-    found = administrations.difference(lines("a|A|service|ddt|01"), before, AT)
+    found = administrations.difference(lines("a|A|service|ddt|01"), before, ZONES, AT)
     assert found.empty
-    given = lines("a|A bis|service|ddt|01 02", "b|B|service|ddt|02||||||2026-01-01T00:00:00Z", "d|D|service|ddt|04")
-    found = administrations.difference(given, before, AT)
+    given = lines("a|A bis|service|ddt|01 02", "b|B|service|ddt|02|||||2026-01-01T00:00:00Z", "d|D|service|ddt|04")
+    found = administrations.difference(given, before, ZONES, AT)
     assert [change.code for change in found.added] == ["d"]
     assert [(change.code, change.column, change.after) for change in found.changed] == [
         ("a", "areas", "01 02"),
         ("a", "name", "A bis"),
     ]
     assert [change.code for change in found.closed] == ["b"]
-    assert [change.code for change in administrations.difference(given, before, AT, complete=True).closed] == ["b", "c"]
-
-
-def test_opening_hours_are_read_as_they_are_written():
-    assert week("mon-tue 08:30-12:00 14:00-17:30; sat 09:00-24:00") == {
-        "mon": [["08:30", "12:00"], ["14:00", "17:30"]],
-        "tue": [["08:30", "12:00"], ["14:00", "17:30"]],
-        "sat": [["09:00", "24:00"]],
-    }
-    for wrong in (
-        "",
-        "lun 08:00-12:00",
-        "fri-mon 08:00-12:00",
-        "mon 12:00-08:00",
-        "mon",
-        "mon 08:00-12:00; mon 13:00-14:00",
-        "mon 8-12",
-    ):
-        with pytest.raises(BadInput):
-            week(wrong)
+    assert [change.code for change in administrations.difference(given, before, ZONES, AT, complete=True).closed] == [
+        "b",
+        "c",
+    ]
 
 
 # --- territories ------------------------------------------------------------------------------------------------------
