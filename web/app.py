@@ -18,7 +18,7 @@ from config.settings import Settings
 from states.errors import BadInput, CoupeFileError, Refused, Stale
 from web import account, api, desk, dossier, holder, house, overview, sign_in
 from web.guard import Guard, Site
-from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, go, kept
+from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def _answers(app: FastAPI) -> None:
         if request.method == "GET":
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return go(sign_in.address(target))
-        fields = kept(getattr(request.state, "form", {}))
+        fields = await _typed(request)
         return sign_in.page(visit, status=401, then=request.url.path, fields=fields, expired=True)
 
     async def not_for_this_seat(request: Request, _: Exception) -> Response:
@@ -81,7 +81,7 @@ def _answers(app: FastAPI) -> None:
         if _machine(request):
             return problem(error, status)
         title = "Page introuvable" if status == NOT_FOUND else "Demande refusée"
-        fields = kept(getattr(request.state, "form", {})) if request.method == "POST" else {}
+        fields = await _typed(request)
         return _visit(request).page("refused.html", status, title=title, words=error, fields=fields)
 
     async def not_found(request: Request, error: Exception) -> Response:
@@ -108,7 +108,7 @@ def _answers(app: FastAPI) -> None:
         status = status_of(said) if said.code != "internal" else SERVER
         if _machine(request):
             return problem(said, status)
-        fields = kept(getattr(request.state, "form", {})) if request.method == "POST" else {}
+        fields = kept(getattr(request.state, "form", {}))
         pages: Pages = request.app.state.pages
         body = pages.environments["fr"].get_template("broken.html").render(words=said, fields=fields)
         return Response(body, status, media_type="text/html; charset=utf-8")
@@ -119,6 +119,14 @@ def _answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(Exception, broken)
+
+
+async def _typed(request: Request) -> dict[str, str]:
+    """What somebody had typed into the form that is not taken; read now, if nobody had come to read it."""
+    if request.method != "POST":
+        return {}
+    found = getattr(request.state, "form", None)
+    return kept(await form(request) if found is None else found)
 
 
 def problem(error: CoupeFileError, status: int) -> JSONResponse:

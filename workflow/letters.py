@@ -41,6 +41,10 @@ _HAPPENED = {
 }
 
 
+KINDS = tuple(_HAPPENED)
+"""The events that have a name of their own."""
+
+
 def letter(notice: Outgoing) -> tuple[str, str]:
     """The subject and the text of a notice; instants in the time zone of the unit that holds the dossier."""
     zone = ZoneInfo(notice.zone)
