@@ -29,6 +29,7 @@ _EVERYWHERE = {
 _METAVARS = {
     "ADRESSE": "ADDRESS",
     "ANCIEN=NOUVEAU": "OLD=NEW",
+    "ANNÉE": "YEAR",
     "APRÈS": "AFTER",
     "AVANT": "BEFORE",
     "CHAMP=FICHIER": "FIELD=FILE",
@@ -40,6 +41,7 @@ _METAVARS = {
     "DATE": "DATE",
     "DE": "FROM",
     "DOSSIER": "DOSSIER",
+    "DÉLAI": "CLOCK",
     "FICHIER": "FILE",
     "FICHIER|NOM[@VERSION]": "FILE|NAME[@VERSION]",
     "FORME": "SHAPE",
@@ -68,10 +70,35 @@ _METAVARS = {
     "TRANSITION": "TRANSITION",
     "UNITÉ": "UNIT",
     "URL": "URL",
+    "VALEUR": "VALUE",
     "VERBE": "TRIGGER",
     "VERS": "TO",
     "VERSION": "VERSION",
     "ÉTAT": "STATE",
+}
+_CLOCKS = {
+    "Corriger un départ": "Correct a start",
+    "Corriger un départ.\n\nOuvert à : chef de service, pilote. Depuis : tout état ouvert.": "Correct the start of a clock; its pauses stand.\n\nOpen to: head of unit, manager. From: any open state.",
+    "Déclarer complet": "Declare complete",
+    "Déclarer complet.\n\nOuvert à : référent, chef de service. Depuis : tout état ouvert.": "Declare that the application is complete.\n\nOpen to: referent, head of unit. From: any open state.",
+    "Prolonger un délai": "Extend a time limit",
+    "Prolonger un délai.\n\nOuvert à : chef de service, préfet. Depuis : tout état ouvert.": "Extend a time limit before it expires, with a reason; the holder is told the new date.\n\nOpen to: head of unit, prefect. From: any open state.",
+    "Publier le calendrier": "Publish the schedule",
+    "Publier le calendrier.\n\nOuvert à : référent, chef de service. Depuis : tout état ouvert.": "Note that the schedule is published.\n\nOpen to: referent, head of unit. From: any open state.",
+    "La prolongation, par son nom. Obligatoire.": "The extension, by its name. Required.",
+    "Le délai, par son nom (coupe-file explain DOSSIER les liste). Obligatoire.": "The clock, by its name (coupe-file explain DOSSIER lists them). Required.",
+    "Le départ corrigé du délai, avec son fuseau : 2026-11-24T09:00:00+01:00. Obligatoire.": "The corrected start of the clock, with its time zone: 2026-11-24T09:00:00+01:00. Required.",
+    "Explique les échéances d'un dossier : départ, jours comptés et sautés, suspensions, règle et article.\n\nDit aussi les échéances d'avant un changement, avec qui l'a décidé, et le temps que chacun a eu la balle.": "Explain the due dates of a dossier: start, days counted and skipped, pauses, rule and article.\n\nTells too the dates from before a change, with who made it, and how long each had the ball.",
+    "Un seul délai, par son nom (par défaut : tous).": "One clock only, by its name (by default: all).",
+    "Les calendriers des services : jours fériés, horaires, fermetures.": "The calendars of units: public holidays, hours, closures.",
+    "Montre les calendriers, et combien d'administrations vont par chacun.": "Show the calendars, and how many units go by each.",
+    "Montre un calendrier : ses heures, et les jours d'une année où le service est fermé.": "Show a calendar: its hours, and the days of a year on which the unit is closed.",
+    "Le calendrier, par son code.": "The calendar, by its code.",
+    "Le calendrier, en YAML.": "The calendar, as YAML.",
+    "L'année (par défaut : celle-ci).": "The year (by default: this one).",
+    "Publie une version d'un calendrier : les délais à venir vont par elle, ceux qui courent gardent la leur.\n\nPour recalculer aussi les délais qui courent : coupe-file calendar rebuild.": "Publish a version of a calendar: clocks to come go by it, those that run keep theirs.\n\nTo reckon again those that run too: coupe-file calendar rebuild.",
+    "Recalcule les échéances des dossiers ouverts par les calendriers et les règles de maintenant.\n\nCe qui ne bouge pas n'est pas touché ; ce qui était dépassé le reste. Interrompu, le même ordre reprend.": "Reckon again the due dates of open dossiers, by the calendars and the rules of now.\n\nWhat does not move is not touched; what was overdue stays so. Interrupted, the same command goes on.",
+    "Dire ce qui changerait, sans rien écrire.": "Say what would change, and write nothing.",
 }
 _DOSSIERS = {
     "Le coupe-file administratif : un dossier, un blocage, l'administration compétente, et des délais qui courent.\n\nPour commencer : coupe-file directory sample, puis coupe-file submit --help. Chaque commande s'explique par --help ; --as dit qui agit, --json répond à une machine.": "The “coupe-file administratif”, the fast lane through French administrations: a dossier states what blocks a project, goes to the administration in charge, and has deadlines that run.\n\nTo begin: coupe-file directory sample, then coupe-file submit --help. Each command explains itself with --help; --as says who acts, --json answers a machine.",
@@ -265,4 +292,4 @@ _SETTING_UP = {
     "Combien de dossiers au plus ; relancer continue.": "How many dossiers at most; run again to continue.",
     "Défait « migrate apply DE VERS » : les dossiers reviennent à la première version, avec les échéances qu'ils y auraient.": "Undo “migrate apply FROM TO”: the dossiers go back to the first version, with the due dates that they would have there.",
 }
-WORDS = {**_EVERYWHERE, **_METAVARS, **_DOSSIERS, **_VERBS, **_OPERATING, **_REPLAY, **_SETTING_UP}
+WORDS = {**_EVERYWHERE, **_METAVARS, **_CLOCKS, **_DOSSIERS, **_VERBS, **_OPERATING, **_REPLAY, **_SETTING_UP}

@@ -15,10 +15,12 @@ import typer
 
 from cli import completion, copies, database, filing, operate, reading, say, verbs
 from cli.administrations import directory
+from cli.calendars import calendar
 from cli.circuits import workflow
 from cli.clock import clock
 from cli.compute import compute
 from cli.door import Command, Door
+from cli.explain import explain
 from cli.options import Json
 from cli.outbox import outbox
 from cli.portal import web
@@ -179,6 +181,7 @@ _register(FILE, "submit", filing.submit)
 _register(READ, "show", reading.show)
 _register(READ, "queue", reading.queue)
 _register(READ, "journal", reading.journal)
+_register(READ, "explain", explain)
 _register(READ, "route", route)
 for _name, _command in verbs.own():
     _register(ACT, _name, _command)
@@ -205,6 +208,7 @@ _register(OPERATE, "web", web)
 _register(SET_UP, "migrate", operate.migrate)
 app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
 app.add_typer(territories, name="territories", rich_help_panel=SET_UP)
+app.add_typer(calendar, name="calendar", rich_help_panel=SET_UP)
 app.add_typer(workflow, name="workflow", rich_help_panel=SET_UP)
 
 
