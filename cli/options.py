@@ -7,15 +7,15 @@ import pwd
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from states.dossier import SYSTEM, Actor
 from states.errors import BadInput, Refused
-from workflow import access, business_time
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 As = Annotated[
     str | None,
@@ -56,6 +56,8 @@ MAX_REFERENCE = 64
 
 def person(session: Session, name: str | None) -> Actor:
     """The person who acts. Raises BadInput: nobody named, unknown, not in office; the clock acts by its sweep alone."""
+    from workflow import access, business_time
+
     if not name:
         raise BadInput(
             "actor",
@@ -90,11 +92,17 @@ def operator(given: str | None) -> str:
 
 def reader(session: Session, name: str | None) -> Actor:
     """Whoever reads: without a name, the operator, who sees every dossier and no text."""
+    from workflow import access, business_time
+
     return access.actor(session, name, business_time.now(session)) if name else SYSTEM
 
 
 def find(session: Session, given: str, actor: Actor) -> int:
     """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
+    from sqlalchemy import text
+
+    from workflow import access
+
     if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():
         raise BadInput(
             "dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro"

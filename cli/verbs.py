@@ -14,7 +14,6 @@ from states.definition import Definition, Trigger
 from states.errors import BadInput
 from workflow import dossiers
 
-PANEL = "Agir sur un dossier"
 FILE = "_file"
 
 

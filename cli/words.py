@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from states.definition import Definition
-from states.dossier import Dossier
-from workflow.letters import date
+if TYPE_CHECKING:
+    from states.definition import Definition
+    from states.dossier import Dossier
 
 FIELDS = {
     "topic": "Le sujet, par son code (coupe-file directory list topics).",
@@ -127,4 +127,6 @@ def next_due(definition: Definition, dossier: Dossier) -> str | None:
 
 def on(instant: Any, zone: str) -> str:
     """An instant in full, in a time zone."""
+    from workflow.letters import date
+
     return date(instant, ZoneInfo(zone))
