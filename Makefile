@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Test workers: one per processor, four at most (each has its own database).
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -le 4 ] || n=4; echo "$$n")
+# Test workers: one per processor, four at most, and one more, since some tests wait for what they started. Each has its own
+# database.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -le 4 ] || n=4; echo "$$((n + 1))")
 PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -42,7 +43,7 @@ clean: ## remove .venv and every cache
 
 ##@ Verify
 test: setup ## the tests (WORKERS=n, ARGS="-k escalation")
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## format, lint, types, and the direction of imports
 	@$(BIN)/ruff format --check

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer import completion
 
-from cli import say, shipped
+from cli import say
 from cli.door import COMPLETE, meaning
 from states.errors import Refused
-from workflow import words
 
 
 class Shell(StrEnum):
@@ -72,12 +71,16 @@ Show = Annotated[
 
 def verbs() -> list[tuple[str, str]]:
     """The triggers of the shipped coupe-file that a person may ask, and their labels."""
+    from cli import shipped
+
     asked = [trigger for trigger in shipped.own().triggers if set(trigger.by) - {"system"}]
     return [(trigger.name, meaning(trigger.label or trigger.name)) for trigger in asked]
 
 
 def definitions() -> list[str]:
     """The names of the shipped definitions; where a file may be given, the shell offers files after them."""
+    from cli import shipped
+
     return list(shipped.files())
 
 
@@ -85,6 +88,8 @@ def choices(of: tuple[str, ...]) -> Any:
     """What offers the choices of a field, and what each means."""
 
     def offer() -> list[tuple[str, str]]:
+        from workflow import words
+
         return [(value, meaning(words.choice(value))) for value in of]
 
     return offer

@@ -11,11 +11,12 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import typer
 from rich.text import Text
-from typer import completion, core, rich_utils
+from typer import completion, core
 from typer.core import TyperCommand, TyperGroup
 
 from cli import say
@@ -44,18 +45,14 @@ FRENCH = {
     "required": "obligatoire",
     "Missing command.": "il manque une commande",
 }
-_FRAME = {
-    name: getattr(rich_utils, name)
-    for name in (
-        "ARGUMENTS_PANEL_TITLE",
-        "OPTIONS_PANEL_TITLE",
-        "COMMANDS_PANEL_TITLE",
-        "REQUIRED_LONG_STRING",
-        "DEFAULT_STRING",
-        "ENVVAR_STRING",
-    )
-}
-rich_utils.OptionHighlighter.highlights.append(r"(?P<usage>Usage : )")
+FRAME = (
+    "ARGUMENTS_PANEL_TITLE",
+    "OPTIONS_PANEL_TITLE",
+    "COMMANDS_PANEL_TITLE",
+    "REQUIRED_LONG_STRING",
+    "DEFAULT_STRING",
+    "ENVVAR_STRING",
+)
 
 
 def said(words: str) -> str:
@@ -72,11 +69,21 @@ def _typers(words: str) -> str:
     return FRENCH.get(words, words) if settings.language() == "fr" else words
 
 
-def speak(command: Any, ctx: Any) -> None:
-    """Put what a command's help shows, the commands under it included, in the language of the reader."""
+@cache
+def _frame() -> tuple[Any, dict[str, str]]:
+    """What draws the panels, loaded for a help alone, and its words as typer has them."""
+    from typer import rich_utils
+
+    rich_utils.OptionHighlighter.highlights.append(r"(?P<usage>Usage : )")
+    return rich_utils, {name: getattr(rich_utils, name) for name in FRAME}
+
+
+def speak(command: Any, ctx: Any, *, begun: str = "") -> None:
+    """Put what a command's help shows in the language of the reader, with the commands under it whose name begins so."""
     vars(core)["_"] = _typers
-    for name, words in _FRAME.items():
-        setattr(rich_utils, name, _typers(words))
+    drawn, frame = _frame()
+    for name, words in frame.items():
+        setattr(drawn, name, _typers(words))
     if isinstance(command, TyperGroup):
         command.subcommand_metavar = _typers(command.subcommand_metavar)
     for parameter in command.get_params(ctx):
@@ -85,7 +92,8 @@ def speak(command: Any, ctx: Any) -> None:
             parameter.display_type_rich = _untyped
         elif parameter.is_flag:
             parameter.metavar = ""
-    for one in (command, *getattr(command, "commands", {}).values()):
+    below = getattr(command, "commands", {})
+    for one in (command, *(below[name] for name in below if name.startswith(begun))):
         one.help = said(one.help or "")
         if isinstance(one.rich_help_panel, str):
             one.rich_help_panel = said(one.rich_help_panel)
@@ -152,8 +160,12 @@ class Group(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Offer the commands and the options."""
-        speak(self, ctx)
+        speak(self, ctx, begun=incomplete)
         return _offered(super().shell_complete(ctx, incomplete))
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  (typer's signature)
+        """Name the commands, without loading any."""
+        return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find a command, or say which ones exist."""

@@ -8,40 +8,30 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 
-from cli import completion, copies, database, filing, operate, reading, say, verbs
-from cli.administrations import directory
-from cli.calendars import calendar
-from cli.circuits import workflow
-from cli.clock import clock
-from cli.compute import compute
-from cli.door import Command, Door
-from cli.explain import explain
+from cli import completion, say
+from cli.commands import Commands
+from cli.door import Door
 from cli.options import Json
-from cli.outbox import outbox
-from cli.portal import web
-from cli.replay import replay
-from cli.route import route
-from cli.stuck import stuck
-from cli.territories import territories
-from cli.up import up
 from config import log_lines
-from workflow import installation
 
 RING_SECONDS = 1.0
-READ, ACT, FILE, OPERATE, SET_UP = "Lire", verbs.PANEL, "Déposer", "Exploiter et vérifier", "Installer et régler"
 
 
 class Program(Door):
-    """The program, which rings the doorbell once it has answered."""
+    """The program, which loads the command that is asked for and rings the doorbell once it has answered."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands: Any = Commands()
 
     def after(self) -> None:
         """Ring for what was committed: best effort, bounded, and without a word. A lost ring costs one tick."""
-        if not database.take_written():
+        database = sys.modules.get("cli.database")  # what was not loaded wrote nothing
+        if database is None or not database.take_written():
             return
         with suppress(Exception):
             redis = database.broker()
@@ -78,6 +68,8 @@ app = typer.Typer(
 
 def _version(ctx: typer.Context, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
+        from importlib import metadata
+
         say.line(f"coupe-file {metadata.version('coupe-file')}")
         raise typer.Exit
 
@@ -103,7 +95,9 @@ def root(
 
 def deliver(json: Json = False) -> None:
     """Envoie les messages en attente, par le canal que COUPE_FILE_MAIL nomme."""
+    from cli import database
     from tasks.deliver import deliver_all
+    from workflow import installation
 
     total, chosen = 0, database.settings()
     with database.sessions() as make:
@@ -153,6 +147,8 @@ def health(
     json: Json = False,
 ) -> None:
     """Dit si tout va bien ; le code de sortie est 1 quand quelque chose demande un regard."""
+    from cli import database, operate
+
     if worker is None and not beat:
         operate.health(json=json)
         return
@@ -171,45 +167,6 @@ def health(
         say.line(f"Le worker {worker} a répondu en {said['answered_in']:.1f} s.", style="green")
     if beat:
         say.line(f"L'horloge a envoyé un battement il y a {said['sent_ago']:.0f} s.", style="green")
-
-
-def _register(panel: str, name: str, command: Any) -> None:
-    app.command(name, cls=Command, rich_help_panel=panel)(command)
-
-
-_register(FILE, "submit", filing.submit)
-_register(READ, "show", reading.show)
-_register(READ, "queue", reading.queue)
-_register(READ, "journal", reading.journal)
-_register(READ, "explain", explain)
-_register(READ, "route", route)
-for _name, _command in verbs.own():
-    _register(ACT, _name, _command)
-_register(ACT, "act", verbs.act)
-for _name, _command in (
-    ("sweep", operate.run_sweep),
-    ("react", operate.react),
-    ("deliver", deliver),
-    ("verify", operate.prove),
-    ("health", health),
-    ("doctor", doctor),
-    ("metrics", operate.metrics),
-    ("backup", copies.backup),
-    ("restore", copies.restore),
-    ("replay", replay),
-    ("compute", compute),
-):
-    _register(OPERATE, _name, _command)
-app.add_typer(outbox, name="outbox", rich_help_panel=OPERATE)
-app.add_typer(stuck, name="stuck", rich_help_panel=OPERATE)
-app.add_typer(clock, name="clock", rich_help_panel=OPERATE)
-_register(SET_UP, "up", up)
-_register(OPERATE, "web", web)
-_register(SET_UP, "migrate", operate.migrate)
-app.add_typer(directory, name="directory", rich_help_panel=SET_UP)
-app.add_typer(territories, name="territories", rich_help_panel=SET_UP)
-app.add_typer(calendar, name="calendar", rich_help_panel=SET_UP)
-app.add_typer(workflow, name="workflow", rich_help_panel=SET_UP)
 
 
 def main() -> None:

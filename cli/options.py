@@ -7,14 +7,15 @@ import pwd
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy.orm import Session
 
 from states.dossier import SYSTEM, Actor
 from states.errors import BadInput
-from workflow import access, business_time
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 As = Annotated[
     str | None,
@@ -54,6 +55,8 @@ MAX_NAME = 64
 
 def person(session: Session, name: str | None) -> Actor:
     """The person who acts. Raises BadInput: nobody named, unknown, not in office; the clock acts by its sweep alone."""
+    from workflow import access, business_time
+
     if not name:
         raise BadInput(
             "actor",
@@ -88,6 +91,8 @@ def operator(given: str | None) -> str:
 
 def reader(session: Session, name: str | None) -> Actor:
     """Whoever reads: without a name, the operator, who sees every dossier and no text."""
+    from workflow import access, business_time
+
     return access.actor(session, name, business_time.now(session)) if name else SYSTEM
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 import config
 from cli import say
 from config import yamltext
 from states.definition import Definition, parse
 from states.errors import BadInput, DefinitionError
-from workflow import definitions
-from workflow.models import DefinitionRow
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 FOLDER = Path(config.__file__).parent / "workflows"
 OWN = "coupe-file"
@@ -104,6 +102,11 @@ def sound(name: str) -> tuple[str, Any]:
 
 def keep_missing(session: Session) -> list[str]:
     """Keep each shipped definition that the database has no version of, as a draft; returns their names."""
+    from sqlalchemy import select
+
+    from workflow import definitions
+    from workflow.models import DefinitionRow
+
     there = set(session.execute(select(DefinitionRow.name)).scalars())
     missing = [name for name in files() if name not in there]
     for name in missing:

@@ -16,7 +16,6 @@ from workflow import dossiers, words
 from workflow.access import find
 from workflow.view import load
 
-PANEL = "Agir sur un dossier"
 FILE = "_file"
 
 

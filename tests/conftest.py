@@ -23,6 +23,7 @@ TEMPLATE = "template"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what the tests start compiles our modules once, not in each process
 IN_MEMORY, ON_DISK = Path("/dev/shm"), Path("/tmp")  # noqa: S108  (a folder of our own is made in it)
 ENOUGH = 2 << 30
+LONGEST = ("release/test_processes.py", "e2e/test_up.py", "workflow/test_scenarios.py", "e2e/test_broker.py")
 
 
 def quick() -> Path:
@@ -52,6 +53,13 @@ def postgres(server_folder: Path) -> Iterator[Postgres]:
     """Give this worker's PostgreSQL, fast and forgetful at power loss."""
     with Postgres(server_folder, durable=False) as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that last longest, so that none of them runs alone at the end; the others in their order."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(here).as_posix(), len(LONGEST)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

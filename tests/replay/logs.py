@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 from zoneinfo import ZoneInfo
+
+from typer.testing import CliRunner
+
+from cli.main import app
 
 HEADER = ["case:concept:name", "concept:name", "time:timestamp", "case:startdate", "case:enddate", "case:deadline"]
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -69,13 +74,10 @@ def a_log(path: Path, cases: int = 60) -> Path:
 
 
 def run(database: str, log: Path, *options: str, code: int = 0) -> dict:
-    done = subprocess.run(
-        [PROGRAM, "replay", str(log), "--json", *options],
-        env={"COUPE_FILE_DATABASE_URL": database, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "NO_COLOR": "1"},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    ours = {name: None for name in os.environ if name.startswith("COUPE_FILE_")}
+    runner = CliRunner(env={**ours, "COUPE_FILE_DATABASE_URL": database, "NO_COLOR": "1"})
+    done = runner.invoke(app, ["replay", str(log), "--json", *options], catch_exceptions=False)
+    assert done.exit_code == code, done.stdout + done.stderr
     return json.loads(done.stdout)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.conftest import quick
 from tests.replay.logs import HEADER, PROGRAM, REPEATED_HOUR, a_log, counted, run, same
 
 
@@ -277,7 +278,7 @@ def test_only_three_columns_are_needed(database, tmp_path):
 
 
 def test_an_embedded_database_serves_where_none_is_named(log, tmp_path):
-    place = Path(tempfile.mkdtemp(prefix="cf-", dir="/tmp"))
+    place = Path(tempfile.mkdtemp(prefix="cf-", dir=quick()))
     place.chmod(0o711)
     done = subprocess.run(
         [PROGRAM, "replay", str(log), "--json"],
