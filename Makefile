@@ -11,13 +11,13 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test test-long kill check format lock bench bench-clock bench-route geography units replay pgbouncer version sbom
+.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route geography units replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv (again only when the lock or pyproject.toml changes)
 
@@ -44,6 +44,13 @@ clean: ## remove .venv and every cache
 ##@ Verify
 test: setup ## the tests (WORKERS=n, ARGS="-k escalation")
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Beside the wheels it needs Debian's Chromium and npm's axe-core; it says so, and fails without them.
+test-browser: setup ## people at work in a real browser, every page read by axe; pictures in .coupe-file/screens
+	@command -v chromium >/dev/null || { echo "make test-browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }
+	@test -f tests/browser/node_modules/axe-core/axe.min.js || { echo "make test-browser needs npm's axe-core (Debian: nodejs, npm): \
+	  npm ci --prefix tests/browser" >&2; exit 1; }
+	@$(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)
 
 check: setup ## format, lint, types, and the direction of imports
 	@$(BIN)/ruff format --check

@@ -20,6 +20,7 @@ from config import log_lines
 from config.settings import Settings, program, tolerant
 from local.folder import LocalError, home
 from local.postgres import Postgres
+from local.supervisor import announced
 from local.valkey import Valkey
 from states.errors import CoupeFileError
 from workflow import checkup, schema
@@ -78,7 +79,7 @@ def _findings(elsewhere: Sequence[Check]) -> Iterator[Finding]:
     bad = {one.name.removeprefix("COUPE_FILE_").lower() for one in wrong}
     if "database_url" not in bad:
         yield from _database(settings)
-    found = _embedded_broker(settings) if settings.redis_url is None and "redis_url" not in bad else settings
+    found = _running(settings) if settings.redis_url is None and "redis_url" not in bad else settings
     for look in elsewhere:
         yield from look(found)
     yield _disk(settings)
@@ -198,7 +199,11 @@ def _remedy(said: CoupeFileError) -> str:
     return f"accepté : {said.accepted}" if said.accepted else "corriger, puis regarder de nouveau"
 
 
-def _embedded_broker(settings: Settings) -> Settings:
-    """With the embedded Valkey's address, when somebody runs it."""
-    server = Valkey(home(settings.home))
-    return settings.model_copy(update={"redis_url": server.url}) if server.path.exists() else settings
+def _running(settings: Settings) -> Settings:
+    """With what the installation that runs on this folder says of itself: where its portal and its broker are."""
+    base = home(settings.home)
+    server, found = Valkey(base), announced(base) or {}
+    known = {"redis_url": server.url} if server.path.exists() else {}
+    if found.get("base_url"):
+        known["base_url"] = str(found["base_url"])
+    return settings.model_copy(update={**known, "demo": bool(found.get("demo"))})

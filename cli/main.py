@@ -121,7 +121,7 @@ def doctor(json: Json = False) -> None:
     from cli.doctor import examine
     from tasks import checkup
 
-    examine((checkup.broker, checkup.relay), json=json)
+    examine((checkup.broker, checkup.relay, checkup.portal), json=json)
 
 
 def health(

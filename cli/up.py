@@ -51,7 +51,7 @@ Plain = Annotated[bool, typer.Option("--plain", help="Des lignes, plutôt qu'un 
 
 
 def up(demo: Demo = False, fresh: Fresh = False, workers: Workers = 2, plain: Plain = False) -> None:
-    """Met tout en marche ici, jusqu'à Ctrl-C : bases, tables, travailleurs et battement, relancés s'ils tombent.
+    """Met tout en marche ici, jusqu'à Ctrl-C : bases, tables, travailleurs, battement et portail, relancés s'ils tombent.
 
     COUPE_FILE_DATABASE_URL et COUPE_FILE_REDIS_URL, quand elles sont données, l'emportent sur les serveurs embarqués. Ce qui a été fait est
     gardé d'une fois à l'autre. Avec --demo : douze dossiers fictifs, une heure par seconde, nuits et fins de semaine sautées ;
@@ -91,10 +91,10 @@ class Installation:
             held.callback(say.aside, "Arrêt…")
             self._supervisor.start_servers()
             self._url = self._prepared()
-            announce(
-                self._base,
-                {"database_url": self._url, "redis_url": self._redis(), "demo": "1" if self._demo else None},
-            )
+            self._site = self._portal()
+            demo = "1" if self._demo else None
+            found = {"database_url": self._url, "redis_url": self._redis(), "base_url": self._site, "demo": demo}
+            announce(self._base, found)
             with database.bound(self._url, pooled=self._settings.pooled) as made:
                 make = schema.sessions(made)
                 if self._demo:
@@ -103,7 +103,6 @@ class Installation:
                 if self._demo:
                     with make() as session:
                         watch.look(session)
-                self._site = self._portal()
                 beat, first, *others = self._programs()
                 self._supervisor.start_programs([beat, first])  # two that suffice; the others would slow their start
                 self._until_ready(make)

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from kombu.connection import Connection
 
@@ -35,6 +37,31 @@ def bounded(ask: Callable[[], Any]) -> Any:
     asking.start()
     asking.join(SECONDS)
     return answer[0]
+
+
+def portal(settings: Settings) -> Iterator[Finding]:
+    """Whether the portal answers where people look for it, and may be trusted there."""
+    name, parts = "Portail", urlsplit(settings.base_url)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        yield Finding("portal_tls", "Portail, chiffrement", "fix", f"{settings.base_url} : les mots de passe y passent en clair",
+                      "mettre un mandataire qui parle TLS devant, et https dans COUPE_FILE_BASE_URL")  # fmt: skip
+    said = bounded(lambda: _answered(f"{settings.base_url.rstrip('/')}/readyz"))
+    if isinstance(said, HTTPError):
+        yield Finding("portal", name, "fix", f"il répond {said.code} : les tables ou l'horloge ne sont pas prêtes",
+                      "voir les autres points")  # fmt: skip
+    elif isinstance(said, Exception):
+        yield Finding("portal", name, "decide", f"personne ne répond à {settings.base_url}", "normal s'il n'est pas en service ici",
+                      "coupe-file web")  # fmt: skip
+    else:
+        yield Finding("portal", name, "ok", f"prêt à {settings.base_url}")
+    if settings.operator is None and not settings.demo:
+        yield Finding("operator", "Portail, organisme responsable", "decide", "aucun : chaque page dit « non officiel »",
+                      "donner COUPE_FILE_OPERATOR")  # fmt: skip
+
+
+def _answered(address: str) -> str:
+    with urlopen(address, timeout=SECONDS / 2) as answer:  # noqa: S310  (the scheme is http or https: the settings say so)
+        return str(answer.read(10_000))
 
 
 def broker(settings: Settings) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from states import clocks
 from states.dossier import Actor
 from states.errors import BadInput, Refused
-from workflow import access, dossiers, queue, tokens, words
+from workflow import access, attempts, dossiers, queue, tokens, words
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -30,6 +30,7 @@ from workflow.overview import overview
 from workflow.queue import Ball, Filters, Row
 from workflow.view import View, load, written
 
+SUBMISSIONS, PER = 300, timedelta(hours=1)
 bearer = HTTPBearer(auto_error=False, description="Un jeton de la page « Mon compte ».")
 
 
@@ -54,6 +55,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         412: "If-Match names another version",
         413: "Too long",
         422: "What was given cannot be read",
+        429: "Too often",
         503: "Try again",
     }.items()
 }
@@ -294,6 +296,10 @@ def listed(
 @router.post("/dossiers", status_code=201)
 def submit(caller: Writes, deposit: Deposit, response: Response, key: Key = None) -> Opened:
     """Deposit a dossier."""
+    with caller.make.begin() as session:
+        fine = attempts.allowed(session, "submit", str(caller.actor.person), most=SUBMISSIONS, per=PER)
+    if not fine:
+        raise Refused("often", "trop de dépôts en une heure", accepted=f"{SUBMISSIONS} par heure")
     with caller.make.begin() as session:
         submission = Submission(_values(deposit.fields), deposit.definition, key=_own(caller, key))
         (done,) = dossiers.submit(session, [submission], actor=caller.actor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from gettext import NullTranslations
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -72,6 +72,13 @@ class Speech:
         """« mardi 24 novembre 2026 à 18 h 00 », with the place whose time it is when that is not Paris."""
         local = at.astimezone(ZoneInfo(zone)).replace(second=0, microsecond=0)
         return LANGUAGES[self.language].instant(local) + self._zone(zone)
+
+    def date(self, day: str) -> str:
+        """A day of a field, in words; as it stands when it is none."""
+        try:
+            return LANGUAGES[self.language].day(date.fromisoformat(day))
+        except ValueError:
+            return day
 
     def short(self, at: datetime, zone: str) -> str:
         """« 24/11/2026 18:00 »."""
@@ -291,16 +298,18 @@ class Speech:
                 texts.append((name, body))
         inside = any(name in definition.fields and definition.fields[name].audience == "internal" for name in args)
         details = tuple(self._details(view, event, definition))
-        return Entry(event.at, event.effective, self._happened(definition, event.kind), self._by(view, event), details,
+        return Entry(event.at, event.effective, self._happened(view, definition, event.kind), self._by(view, event), details,
                      tuple(texts), event.kind, inside)  # fmt: skip
 
-    def _happened(self, definition: Definition, kind: str) -> str:
+    def _happened(self, view: View, definition: Definition, kind: str) -> str:
         known = {
             BREACH: self._("Échéance dépassée"),
             REMIND: self._("Rappel envoyé"),
             REFUSE: self._("L'horloge n'a pas pu agir"),
             MIGRATE: self._("Passé à une autre version de la procédure"),
         }
+        if view.actor.role != "holder":  # letters speak to the holder
+            known["hold"] = self._("Une réponse est demandée au porteur")
         if kind in known:
             return known[kind]
         found = letters.happened(kind)

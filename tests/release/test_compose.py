@@ -10,7 +10,7 @@ from config.settings import Settings
 from tasks import app as settings_of_celery
 from tests.release.conftest import ROOT, compose, services
 
-OURS = {"beat", "migrate", "worker"}
+OURS = {"beat", "migrate", "web", "worker"}
 SERVERS = {"postgres", "valkey"}
 
 
@@ -43,14 +43,15 @@ def test_no_service_has_a_privilege_or_writes_outside_its_volumes(composed):
         assert name in OURS or service["user"], f"{name} runs as root"
 
 
-def test_only_the_mail_catcher_of_the_trial_opens_a_port_and_only_on_this_machine(composed):
+def test_only_the_portal_and_the_mail_catcher_of_the_trial_open_a_port_and_only_on_this_machine(composed):
     opened = {name: service["ports"] for name, service in composed.items() if service.get("ports")}
-    assert set(opened) == {"mailpit"}
-    assert {port["host_ip"] for port in opened["mailpit"]} == {"127.0.0.1"}
+    assert set(opened) == {"mailpit", "web"}
+    assert {port["host_ip"] for ports in opened.values() for port in ports} == {"127.0.0.1"}
 
 
-def test_only_what_sends_mail_reaches_out(composed):
-    assert {name for name, service in composed.items() if "outside" in service["networks"]} == {"worker", "mailpit"}
+def test_only_what_sends_mail_or_has_a_port_reaches_out(composed):
+    outside = {name for name, service in composed.items() if "outside" in service["networks"]}
+    assert outside == {"worker", "mailpit", "web"}
 
 
 def test_every_service_but_the_one_that_ends_is_started_again_and_says_whether_it_is_well(composed):
@@ -64,7 +65,7 @@ def test_every_service_but_the_one_that_ends_is_started_again_and_says_whether_i
 
 
 def test_workers_and_beats_wait_for_the_migration_to_have_succeeded(composed):
-    for name in ("worker", "beat"):
+    for name in ("worker", "beat", "web"):
         assert composed[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert composed["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
 

@@ -1,0 +1,169 @@
+"""People at work in a real browser: a holder submits, a referent triages and asks, the holder answers, the clock
+escalates, the next rung resolves. By keyboard alone once, without scripts once, in both languages, in light and in dark.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESK, PHONE
+from workflow import verify
+
+pytestmark = pytest.mark.browser
+HOLDER, DESK_64 = "directrice-lacq:holder", "ref-64@guichet-lacq:referent"
+RUNG, MANAGER = "sg-64@prefecture-64-sg:referent", "deleguee-ti:manager"
+BLOCKAGE = "Le récépissé de déclaration n'arrive pas. Deux relances sont restées sans réponse."
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Go to a field by the keyboard."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()") == name:
+            return
+    message = f"{name} cannot be reached by Tab"
+    raise AssertionError(message)
+
+
+def test_a_dossier_goes_from_its_holder_to_its_outcome(portal):
+    holder = portal.page(PHONE)
+    holder.goto("/")
+    portal.look(holder, "01-accueil")
+    holder.goto("/connexion")
+    portal.look(holder, "02-connexion")
+    portal.enter(holder, HOLDER)
+    portal.look(holder, "03-mes-dossiers")
+    holder.goto("/dossiers/64-0001")
+    portal.look(holder, "04-mon-dossier")
+
+    # The form, by keyboard alone: first with errors, which are shown and reached.
+    holder.goto("/deposer")
+    portal.look(holder, "05-signaler-vide")
+    tab_to(holder, "siret")
+    holder.keyboard.type("73282932000079")
+    tab_to(holder, "title")
+    holder.keyboard.type("Forage – site de Lacq")
+    expect(holder.locator("#saved")).to_contain_text("Brouillon gardé")
+    tab_to(holder, "Déposer")
+    holder.keyboard.press("Enter")
+    expect(holder.locator("#summary")).to_be_focused()
+    portal.look(holder, "06-signaler-erreurs")
+    assert holder.input_value("#title") == "Forage – site de Lacq"
+    holder.keyboard.press("Tab")
+    holder.keyboard.press("Enter")  # the first link of the summary leads to the field
+    expect(holder.locator("#siret")).to_be_focused()
+    holder.keyboard.press("Control+a")
+    holder.keyboard.type("732 829 320 00074")
+    tab_to(holder, "commune_search")
+    holder.keyboard.type("lacq")
+    expect(holder.locator('input[name="commune"][value="64300"]')).to_be_checked()
+    tab_to(holder, "topic")
+    holder.keyboard.type("Eau")
+    tab_to(holder, "blockage")
+    holder.keyboard.type(BLOCKAGE)
+    tab_to(holder, "Déposer")
+    holder.keyboard.press("Enter")
+    expect(holder.get_by_text("ne vaut pas acceptation")).to_be_visible()
+    portal.look(holder, "07-depose")
+    reference = re.search(r"/dossiers/([0-9A-Z-]+)", holder.url)[1]
+
+    desk = portal.page(DESK)
+    portal.enter(desk, DESK_64)
+    expect(desk.get_by_role("link", name="Forage – site de Lacq")).to_be_visible()
+    portal.look(desk, "08-ma-demi-heure")
+    desk.goto("/file")
+    portal.look(desk, "09-la-file")
+    desk.goto(f"/dossiers/{reference}")
+    portal.look(desk, "10-dossier-referent")
+    desk.keyboard.press("1")
+    expect(desk.get_by_role("heading", name="Orienter")).to_be_visible()
+    portal.look(desk, "11-orienter")
+    expect(desk.get_by_role("radio", name="DDTM des Pyrénées-Atlantiques")).to_be_checked()
+    stale = portal.page(DESK)
+    portal.enter(stale, DESK_64)
+    stale.goto(f"/dossiers/{reference}/agir/escalate")
+    desk.get_by_role("button", name="Orienter").click()
+    expect(desk.get_by_text("Fait : Orienter.")).to_be_visible()
+
+    # Another window, opened before: it is told what changed, and keeps what was typed.
+    stale.fill("#reason", "Ce que j'ai mis dix minutes à écrire.")
+    stale.get_by_role("button", name="Saisir l'échelon supérieur").click()
+    expect(stale.get_by_text("Le dossier a changé")).to_be_visible()
+    portal.look(stale, "12-page-perimee")
+    assert stale.input_value("#reason") == "Ce que j'ai mis dix minutes à écrire."
+
+    desk.goto(f"/dossiers/{reference}/agir/hold")
+    desk.get_by_role("radio", name="précision").check()
+    desk.fill("#answer_by", "2026-12-04")
+    desk.fill("#reason", "Quel débit est nécessaire ?")
+    desk.get_by_role("button", name="Voir l'effet d'abord").click()
+    expect(desk.get_by_role("heading", name="Ce que cela ferait")).to_be_visible()
+    portal.look(desk, "13-demander-effet")
+    desk.get_by_role("button", name="Demander au porteur").click()
+    desk.goto(f"/dossiers/{reference}/agir/note")
+    desk.fill("#note", "À voir en revue de projets.")
+    portal.look(desk, "14-note")
+    desk.get_by_role("button", name="Noter entre administrations").click()
+    expect(desk.get_by_text("À voir en revue de projets.")).to_be_visible()
+
+    holder.goto(f"/dossiers/{reference}")
+    expect(holder.get_by_text("une réponse est attendue de vous")).to_be_visible()
+    expect(holder.get_by_text("revue de projets")).to_have_count(0)
+    portal.look(holder, "15-question")
+    holder.get_by_role("link", name="Répondre").first.click()
+    holder.fill("#reason", "Vingt mètres cubes par heure.")
+    holder.get_by_role("button", name="Répondre").click()
+    expect(holder.get_by_text("rien à faire aujourd'hui")).to_be_visible()
+
+    portal.forward(days=20)
+    rung = portal.page(DESK)
+    portal.enter(rung, RUNG)
+    rung.get_by_role("button", name="English").click()
+    rung.get_by_role("link", name="Forage – site de Lacq").click()
+    expect(rung.get_by_text("Rung called upon", exact=True).first).to_be_visible()
+    portal.look(rung, "16-next-rung-in-english")
+    rung.goto(f"/dossiers/{reference}/agir/resolve")
+    rung.get_by_role("radio", name="unblocked").check()
+    rung.fill("#statement", "Le récépissé est délivré, le chantier peut commencer.")
+    portal.look(rung, "17-resolve-in-english")
+    rung.get_by_role("button", name="Resolve").click()
+    expect(rung.get_by_text("Done: Resolve.")).to_be_visible()
+
+    holder.goto(f"/dossiers/{reference}")
+    expect(holder.get_by_text("Le récépissé est délivré", exact=False).first).to_be_visible()
+    portal.look(holder, "18-resolu")
+    holder.goto("/compte")
+    portal.look(holder, "19-compte")
+    manager = portal.page(DESK)
+    portal.enter(manager, MANAGER)
+    portal.look(manager, "20-pilotage")
+    manager.goto("/dossiers/64-0001")
+    portal.look(manager, "21-dossier-pilote")
+    for path in ("/aide", "/accessibilite", "/dossiers/99-9999", "/demi-heure"):
+        manager.goto(path)
+        portal.look(manager, f"22{path.replace('/', '-')}")
+    assert [said for said in portal.complaints if "404" not in said and "403" not in said] == []
+    assert portal.looked >= 25
+    assert [problem for part in verify.verify(portal.make) for problem in part.problems] == []
+
+
+def test_without_scripts_a_dossier_is_submitted_all_the_same(portal):
+    page = portal.page(PHONE, java_script_enabled=False)
+    portal.enter(page, "porteur-le-port:holder")
+    page.goto("/deposer")
+    page.fill("#commune_search", "le port")
+    page.fill("#title", "Quai – Le Port")
+    page.get_by_role("button", name="Chercher").click()
+    assert page.input_value("#title") == "Quai – Le Port"
+    page.get_by_role("radio", name="Le Port (97407)").check()
+    page.select_option("#topic", "foncier")
+    page.fill("#blockage", BLOCKAGE)
+    page.get_by_role("button", name="Déposer").click()
+    expect(page.get_by_text("heure de Reunion").first).to_be_visible()
+    page.get_by_role("link", name="Écrire à l'administration").click()
+    page.fill("#message", "Le plan du quai est prêt.")
+    page.get_by_role("button", name="Écrire à l'administration").click()
+    expect(page.get_by_text("Le plan du quai est prêt.")).to_be_visible()
