@@ -67,7 +67,7 @@ def test_what_cannot_be_read_is_answered_with_what_would_be(cli, asked, words):
 
 
 def test_the_directory_loaded_tells_where_nobody_is_and_is_read_again_when_it_changes(cli, national, tmp_path):
-    assert national["lines"] == {"units": 2650}
+    assert national["lines"] == {"units": 2647}
     before = rungs(cli, *LACQ)
     assert [rung["unit"] for rung in before if not rung["vacant"]] == [
         "rte-raccordement",

@@ -163,6 +163,26 @@ def test_a_commune_without_a_group_begins_at_its_mairie():
     assert ladder("urbanisme", "22016")[1].same_as == 0
 
 
+def test_two_communes_of_one_group_that_straddles_departements_go_each_to_its_own_prefet():
+    sides = {}
+    for commune in france().communes():
+        sides.setdefault(commune.epci, {}).setdefault(commune.departement, commune.code)
+    straddling = {epci: codes for epci, codes in sides.items() if epci and len(codes) > 1}
+    assert len(straddling) == 89
+    for epci, codes in straddling.items():
+        for departement, code in codes.items():
+            found = units("eau", code)
+            assert found[3] == f"prefecture-{departement}"
+            assert found[0] == f"epci-{epci}" or epci == "200054781"  # Greater Paris: its establishments, and the city
+
+
+def test_some_inspectors_act_outside_their_departement():
+    assert units("icpe", "13108")[1:4] == ["ud-dreal-84", "sp-arles", "prefecture-13"]  # Tarascon
+    assert units("icpe", "13055")[1] == "ud-dreal-13"
+    assert units("icpe", "05061")[1] == "ud-dreal-04"
+    assert units("icpe", "43157")[1] == "ud-dreal-42"
+
+
 def test_archaeology_is_decided_by_the_prefet_de_region():
     found = ladder("archeologie", "51043")
     assert [rung.number for rung in found if "decide" in rung.rule.may] == [4]
