@@ -18,7 +18,7 @@ from config.settings import Settings
 from states.errors import BadInput, CoupeFileError, Refused, Stale
 from web import account, api, desk, dossier, holder, house, overview, sign_in
 from web.guard import Guard, Site
-from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, go, kept
+from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
     site = Site(settings)
     app.state.settings, app.state.make, app.state.ring, app.state.site = settings, make, ring, site
     app.state.pages = Pages()
-    app.add_middleware(Guard, site=site)
+    app.add_middleware(Guard, site=site, broken=broken)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     if settings.theme is not None:
         app.mount("/theme", StaticFiles(directory=settings.theme), name="theme")
@@ -69,7 +69,7 @@ def _answers(app: FastAPI) -> None:
         if request.method == "GET":
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return go(sign_in.address(target))
-        fields = kept(getattr(request.state, "form", {}))
+        fields = await _typed(request)
         return sign_in.page(visit, status=401, then=request.url.path, fields=fields, expired=True)
 
     async def not_for_this_seat(request: Request, _: Exception) -> Response:
@@ -81,7 +81,7 @@ def _answers(app: FastAPI) -> None:
         if _machine(request):
             return problem(error, status)
         title = "Page introuvable" if status == NOT_FOUND else "Demande refusée"
-        fields = kept(getattr(request.state, "form", {})) if request.method == "POST" else {}
+        fields = await _typed(request)
         return _visit(request).page("refused.html", status, title=title, words=error, fields=fields)
 
     async def not_found(request: Request, error: Exception) -> Response:
@@ -100,25 +100,34 @@ def _answers(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"][1:])
         return await refused(request, BadInput("type", "valeur illisible", field=where or None))
 
-    async def broken(request: Request, error: Exception) -> Response:
-        said = explain(error)
-        if said is None:
-            log.error("%s %s", request.method, request.url.path, exc_info=error)
-            said = CoupeFileError("internal", "une erreur est survenue : elle est notée, rien n'a été écrit à moitié")
-        status = status_of(said) if said.code != "internal" else SERVER
-        if _machine(request):
-            return problem(said, status)
-        fields = kept(getattr(request.state, "form", {})) if request.method == "POST" else {}
-        pages: Pages = request.app.state.pages
-        body = pages.environments["fr"].get_template("broken.html").render(words=said, fields=fields)
-        return Response(body, status, media_type="text/html; charset=utf-8")
-
     app.add_exception_handler(SignInNeeded, sign_in_needed)
     app.add_exception_handler(NotForThisSeat, not_for_this_seat)
     app.add_exception_handler(CoupeFileError, refused)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(RequestValidationError, unreadable)
-    app.add_exception_handler(Exception, broken)
+
+
+async def broken(request: Request, error: Exception) -> Response:
+    """What is answered when something goes wrong: a word, what had been typed, and nothing of the inside."""
+    said = explain(error)
+    if said is None:
+        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        said = CoupeFileError("internal", "une erreur est survenue : elle est notée, rien n'a été écrit à moitié")
+    status = status_of(said) if said.code != "internal" else SERVER
+    if _machine(request):
+        return problem(said, status)
+    fields = kept(request.scope.get("state", {}).get("form", {}))
+    pages: Pages = request.app.state.pages
+    body = pages.environments["fr"].get_template("broken.html").render(words=said, fields=fields)
+    return Response(body, status, media_type="text/html; charset=utf-8")
+
+
+async def _typed(request: Request) -> dict[str, str]:
+    """What somebody had typed into the form that is not taken; read now, if nobody had come to read it."""
+    if request.method != "POST":
+        return {}
+    found = getattr(request.state, "form", None)
+    return kept(await form(request) if found is None else found)
 
 
 def problem(error: CoupeFileError, status: int) -> JSONResponse:

@@ -32,6 +32,7 @@ YEAR = 31_536_000
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Broken = Callable[[Request, Exception], Awaitable[Response]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
@@ -88,10 +89,10 @@ def fresh() -> str:
 
 
 class Guard:
-    """Headers on every answer; refuses other hosts and bodies that are too long, declared or not."""
+    """Headers on every answer, also to what goes wrong; refuses other hosts, and bodies too long, declared or not."""
 
-    def __init__(self, app: App, site: Site) -> None:
-        self.app, self.site = app, site
+    def __init__(self, app: App, site: Site, broken: Broken) -> None:
+        self.app, self.site, self.broken = app, site, broken
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let one request through, or refuse it."""
@@ -106,7 +107,7 @@ class Guard:
         if not length.isdecimal() or int(length) > MOST_BYTES:
             await self._refuse(send, 413, f"Envoi trop long : {MOST_BYTES} octets au plus.")
             return
-        read = 0
+        read, begun = 0, False
 
         async def counted() -> Message:
             nonlocal read
@@ -117,13 +118,21 @@ class Guard:
             return message
 
         async def headed(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 message["headers"] = self._headed(list(message.get("headers", [])), scope["path"])
             await send(message)
 
         try:
             await self.app(scope, counted, headed)
-        except TooLong:
+        except Exception as error:
+            if begun:
+                raise
+            if not isinstance(error, TooLong):
+                answer = await self.broken(Request(scope, counted), error)
+                await answer(scope, receive, headed)
+                return
             await self._refuse(send, 413, f"Envoi trop long : {MOST_BYTES} octets au plus.")
 
     def _headed(self, headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:

@@ -56,6 +56,10 @@ _RECORDED = {
 ONCE = "Ce message n'est envoyé qu'une fois."
 
 
+KINDS = tuple(_HAPPENED)
+"""The events that have a name of their own."""
+
+
 def letter(notice: Outgoing) -> tuple[str, str]:
     """The subject and the text of a notice; instants in the time zone of the unit that holds the dossier."""
     zone = ZoneInfo(notice.zone)

@@ -344,7 +344,7 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "an unknown effect of a hold": (
         lambda d: d["clocks"]["rung"]["hold"].update(default="stop"),
         ("clocks", "rung", "hold", "default"),
-        "accepté : 'pause' ou 'ignore'",
+        "accepté : 'pause', 'restart', 'ignore', 'late_only' ou 'rule'",
     ),
     "two reminders of one name": (
         lambda d: d["clocks"]["rung"]["reminders"].append(dict(d["clocks"]["rung"]["reminders"][0])),

@@ -1,0 +1,212 @@
+"""Who reads and does what: every page and endpoint, by every relation to a dossier, against a table written by hand."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.routing import APIRoute
+
+from tests.web.conftest import BLOCKAGE, MESSAGE, NOTE, SITE, TITLE
+
+WHO = ("nobody", "other", "holder", "ref6", "ref0", "ref1", "boss")
+# `other`: another holder; `ref6`: a unit that never had it; `ref0`: one that had it; `ref1`: the one that has it.
+# 303 without a session is the way to sign in; 404 is what is outside one's scope, or never an act of this role.
+PAGES = """
+page                             nobody other holder ref6 ref0 ref1 boss
+/                                200    303   303    303  303  303  303
+/aide                            200    200   200    200  200  200  200
+/accessibilite                   200    200   200    200  200  200  200
+/connexion                       200    303   303    303  303  303  303
+/connexion/siege                 303    200   200    200  200  200  200
+/connexion/lien/{secret}         410    410   410    410  410  410  410
+/compte                          303    200   200    200  200  200  200
+/dossiers                        303    200   200    403  403  403  403
+/deposer                         303    303   303    403  403  403  403
+/deposer/{key}                   303    200   200    403  403  403  403
+/communes?q=lacq                 303    200   200    200  200  200  200
+/demi-heure                      303    403   403    200  200  200  403
+/file                            303    403   403    200  200  200  403
+/file?tous=1                     303    403   403    200  200  200  403
+/pilotage                        303    403   403    403  403  403  200
+/dossiers/{ref}                  303    404   200    404  200  200  200
+/dossiers/{ref}/agir/write       303    404   200    404  404  404  404
+/dossiers/{ref}/agir/withdraw    303    404   200    404  404  404  404
+/dossiers/{ref}/agir/answer      303    404   409    404  404  404  404
+/dossiers/{ref}/agir/message     303    404   404    404  200  200  404
+/dossiers/{ref}/agir/note        303    404   404    404  200  200  404
+/dossiers/{ref}/agir/hold        303    404   404    404  200  200  404
+/dossiers/{ref}/agir/assign      303    404   404    404  200  200  404
+/dossiers/{ref}/agir/transfer    303    404   404    404  200  200  200
+/dossiers/{ref}/agir/escalate    303    404   404    404  200  200  404
+/dossiers/{ref}/agir/resolve     303    404   404    404  200  200  404
+/dossiers/{ref}/agir/triage      303    404   404    404  404  404  404
+/dossiers/{ref}/agir/exhaust     303    404   404    404  404  404  404
+"""
+# Forms, sent with nothing in them: 422 is let in and told what is missing; 401 keeps what was typed.
+FORMS = """
+form                             nobody other holder ref6 ref0 ref1 boss
+/dossiers/{ref}/agir/write       401    404   422    404  404  404  404
+/dossiers/{ref}/agir/message     401    404   404    404  422  422  404
+/dossiers/{ref}/agir/note        401    404   404    404  422  422  404
+/dossiers/{ref}/agir/resolve     401    404   404    404  422  422  404
+/dossiers/{ref}/agir/transfer    401    404   404    404  422  422  422
+/deposer/{key}                   401    422   422    403  403  403  403
+/deposer/{key}/brouillon         401    303   303    403  403  403  403
+/deposer/{key}/effacer           401    303   303    403  403  403  403
+/compte/jetons                   401    422   422    422  422  422  422
+/compte/jetons/1/fin             401    303   303    303  303  303  303
+/compte/mot-de-passe             401    422   422    422  422  422  422
+"""
+API = """
+endpoint                         nobody other holder ref6 ref0 ref1 boss
+GET /me                          401    200   200    200  200  200  200
+GET /topics                      401    200   200    200  200  200  200
+GET /communes?q=lacq             401    200   200    200  200  200  200
+GET /dossiers                    401    200   200    200  200  200  200
+GET /dossiers/{ref}              401    404   200    404  200  200  200
+GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
+GET /overview                    401    403   403    403  403  403  200
+POST /dossiers                   401    422   422    422  422  422  422
+POST /dossiers/{ref}/write       401    404   422    404  422  422  422
+POST /dossiers/{ref}/message     401    404   422    404  422  422  422
+POST /dossiers/{ref}/escalate    401    404   422    404  422  422  422
+"""
+# What may be read where the dossier shows: its texts, the message, the note between administrations.
+READS = {
+    "holder": {TITLE, BLOCKAGE, MESSAGE}, "ref0": {TITLE, BLOCKAGE, MESSAGE, NOTE}, "ref1": {TITLE, BLOCKAGE, MESSAGE, NOTE},
+    "boss": set(), "other": set(), "ref6": set(), "nobody": set(),
+}  # fmt: skip
+# In whose lists it stands, under its reference.
+LISTED = {"holder": ("/dossiers",), "ref0": ("/file?tous=1", "/demi-heure"), "ref1": ("/file", "/demi-heure")}
+ELSEWHERE = {
+    "/healthz", "/readyz", "/metrics", "/langue", "/deconnexion", "/connexion/lien", "/connexion/demonstration",
+}  # told of in test_house.py and test_sign_in.py  # fmt: skip
+
+
+def table(written):
+    head, *rows = [line.rsplit(None, len(WHO)) for line in written.strip().splitlines()]
+    assert tuple(head[1:]) == WHO
+    return {row[0]: dict(zip(WHO, map(int, row[1:]), strict=True)) for row in rows}
+
+
+def filled(path, portal, who="nobody"):
+    key = f"00000000-0000-4000-8000-00000000000{WHO.index(who)}"
+    return path.format(ref=portal.reference, key=key, secret="x" * 43)
+
+
+@pytest.fixture(scope="module")
+def visitors(portal):
+    return {who: portal.visitor(None if who == "nobody" else who) for who in WHO}
+
+
+@pytest.fixture(scope="module")
+def bearers(portal):
+    return {who: {} if who == "nobody" else portal.bearer(who) for who in WHO}
+
+
+@pytest.mark.parametrize("page", table(PAGES))
+def test_each_page_answers_each_relation_as_the_table_says_and_leaks_nothing(page, portal, visitors):
+    for who, expected in table(PAGES)[page].items():
+        answer = visitors[who].get(filled(page, portal))
+        assert answer.status_code == expected, (who, answer.text[:500])
+        seen = {words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE) if words.replace("'", "&#39;") in answer.text}
+        assert seen <= READS[who], who
+        if page == "/dossiers/{ref}":
+            assert seen == READS[who], who
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_a_dossier_is_listed_to_those_that_it_is_for_and_to_nobody_else(who, portal, visitors):
+    lists = [
+        page
+        for page, row in table(PAGES).items()
+        if row[who] == 200 and page in ("/dossiers", "/file", "/file?tous=1", "/demi-heure")
+    ]
+    for page in lists:
+        there = portal.reference in visitors[who].get(page).text
+        assert there == (page in LISTED.get(who, ()) or (who == "ref1" and page == "/file?tous=1")), page
+
+
+def test_nothing_was_done_by_forms_that_were_not_filled_and_each_was_answered_as_the_table_says(portal):
+    before = portal.world.value("select seq from dossiers where id = :key", key=portal.dossier)
+    for form, row in table(FORMS).items():
+        for who, expected in row.items():
+            visitor = portal.visitor(None if who == "nobody" else who)
+            answer = visitor.post(filled(form, portal, who), {"typed": "gardé"})
+            assert answer.status_code == expected, (form, who, answer.text[:500])
+    assert portal.world.value("select seq from dossiers where id = :key", key=portal.dossier) == before
+
+
+@pytest.mark.parametrize("endpoint", table(API))
+def test_each_endpoint_answers_each_relation_as_the_table_says_and_leaks_nothing(endpoint, portal, bearers):
+    method, _, path = endpoint.partition(" ")
+    visitor = portal.visitor()
+    for who, expected in table(API)[endpoint].items():
+        asked = {"json": {"fields": {}}} if method == "POST" else {}
+        answer = visitor.client.request(method, f"/api/v1{filled(path, portal)}", headers=bearers[who], **asked)
+        assert answer.status_code == expected, (who, answer.text[:500])
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+        seen = {words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE) if words in answer.text}
+        assert seen <= READS[who], who
+        if path == "/dossiers/{ref}":
+            assert seen == READS[who] & {TITLE, BLOCKAGE}, who
+        if path == "/dossiers/{ref}/journal":
+            assert seen == READS[who], who
+            kinds = [event["kind"] for event in answer.json().get("events", [])]
+            assert ("note" in kinds) == (who in ("ref0", "ref1", "boss"))
+        if path == "/dossiers" and method == "GET" and expected == 200:
+            assert (portal.reference in answer.text) == (who in ("holder", "ref0", "ref1", "boss")), who
+
+
+def test_a_role_that_may_not_ask_an_act_is_refused_even_with_all_its_fields(portal, bearers):
+    visitor = portal.visitor()
+    given = {"fields": {"message": "Un message comme un autre."}}
+    path = f"/api/v1/dossiers/{portal.reference}"
+    assert visitor.client.post(f"{path}/message", headers=bearers["holder"], json=given).status_code == 403
+    assert visitor.client.post(f"{path}/write", headers=bearers["ref1"], json=given).status_code == 403
+    assert visitor.client.post(f"{path}/write", headers=bearers["boss"], json=given).status_code == 403
+
+
+def test_a_session_is_no_token_and_a_token_is_no_session(portal, bearers):
+    visitor = portal.visitor("holder")
+    assert visitor.get("/api/v1/me").status_code == 401
+    assert portal.visitor().get("/dossiers", headers=bearers["holder"]).status_code == 303
+
+
+def test_the_tables_name_every_route(portal):
+    def plain(path):
+        for wild in ("{name}", "{trigger}"):
+            path = path.replace(wild, "write")
+        return path.partition("?")[0]
+
+    told = {plain(page) for page in (*table(PAGES), *table(FORMS))} | ELSEWHERE
+    told |= {plain("/api/v1" + endpoint.split()[1]) for endpoint in table(API)}
+    told.add("/compte/jetons/{key}/fin")
+    there = {plain(route.path) for route in _routes(portal.app)}
+    assert there
+    assert there - told == set()
+
+
+def _routes(app):
+    found, todo = [], list(app.routes)
+    while todo:
+        route = todo.pop()
+        if isinstance(route, APIRoute):
+            found.append(route)
+        else:
+            todo += getattr(getattr(route, "original_router", None), "routes", [])
+    return found
+
+
+def test_a_form_from_elsewhere_or_without_its_token_does_nothing(portal):
+    visitor = portal.visitor("holder")
+    before = portal.world.value("select count(*) from events where kind = 'write'")
+    fields, path = {"message": "Bonjour, où en est-on ?"}, f"/dossiers/{portal.reference}/agir/write"
+    assert visitor.post(path, {**fields, "csrf": "x"}).status_code == 403
+    assert visitor.post(path, {**fields, "csrf": ""}).status_code == 403
+    assert visitor.post(path, fields, headers={"Origin": "https://ailleurs.example"}).status_code == 403
+    assert visitor.post(path, fields, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert visitor.post(path, {**fields, "csrf": portal.visitor("ref1").csrf}).status_code == 403
+    assert portal.world.value("select count(*) from events where kind = 'write'") == before
+    assert visitor.post(path, fields, headers={"Origin": SITE}).status_code == 303
+    assert portal.world.value("select count(*) from events where kind = 'write'") == before + 1
