@@ -109,7 +109,7 @@ class Directory:
     """The units, found by kind and area; made once for each revision. Ladders are remembered between two changes of validity."""
 
     units: Mapping[str, Unit]
-    _found: dict[tuple[str, str], list[Unit]] = field(default_factory=dict)
+    _found: dict[str, dict[str, list[Unit]]] = field(default_factory=dict)
     _sorts: dict[str, set[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     _changes: list[datetime] = field(default_factory=list)
     _ladders: dict[tuple[str, str, int], Ladder] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class Directory:
         for unit in made.units.values():
             for kind in unit.kinds:
                 for area in unit.areas:
-                    made._found.setdefault((kind, area), []).append(unit)
+                    made._found.setdefault(kind, {}).setdefault(area, []).append(unit)
                     made._sorts.setdefault(area, set()).add((kind, unit.topics))
             instants |= {instant for instant in (unit.valid_from, unit.valid_to) if instant is not None}
         made._changes.extend(sorted(instants))
@@ -137,8 +137,9 @@ class Directory:
 
         The most precise area wins; in an area, a unit that names the topic wins over one that is for all.
         """
+        by_area = self._found.get(kind, {})
         for area, words in place.areas:
-            found = self._found.get((kind, area))
+            found = by_area.get(area)
             if found is None:
                 continue
             best: Unit | None = None

@@ -33,7 +33,7 @@ LEVELS = ("territory", "service", "operator", "arrondissement", "departement", "
 TOLD = ("name", "level", "mailbox", "telephone", "zone", *COLUMNS, "valid_from", "valid_to")
 FORMULA = ("=", "+", "-", "@", "\t")
 """A cell that begins so is a formula to a spreadsheet."""
-PARIS = "Europe/Paris"
+PARIS, TERRITORY = "Europe/Paris", "territoire-industrie"
 _COMMUNE, _SIREN = 5, 9
 Cells = Mapping[str, str]
 Line = tuple[int, Cells]
@@ -224,7 +224,12 @@ def difference(
             closed += [one._replace(what="closed") for one in ends]
             changed += [one for one in some if one not in ends]
     if complete:
-        left = (code for code, cells in before.items() if code not in given and cells["kinds"] and _open(cells, now))
+        kept = ("", TERRITORY)  # what says nothing of itself, and the desks that a list of territories made
+        left = (
+            code
+            for code, cells in before.items()
+            if code not in given and cells["kinds"] not in kept and _open(cells, now)
+        )
         closed += [Change(code, before[code]["name"], "closed", "valid_to", "", now.isoformat()) for code in left]
     return Difference(*(tuple(sorted(changes)) for changes in (added, changed, closed)))
 

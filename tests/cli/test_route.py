@@ -6,6 +6,7 @@ import io
 import pytest
 
 from cli.administrations import SAMPLE
+from config.administrations import shipped
 from config.territories import FOLDER
 
 GROUPS = FOLDER / "groupements.exemple.csv"
@@ -43,6 +44,15 @@ def test_route_answers_a_machine_and_without_people_says_of_nobody_that_he_is_aw
     assert found["at"] == "2026-11-24T11:00:00Z"
 
 
+def test_route_and_check_answer_where_there_is_no_database_and_start_none(cli, monkeypatch, tmp_path):
+    monkeypatch.delenv("COUPE_FILE_DATABASE_URL")
+    monkeypatch.setenv("COUPE_FILE_HOME", str(tmp_path / "nowhere"))
+    assert rungs(cli, *LACQ)[1]["unit"] == "rte-raccordement"
+    said = cli("directory", "check", "--json")
+    assert (said.code, said.json["holes"]) == (0, [])
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_topics_are_listed_in_words_that_a_holder_understands(cli):
     listed = cli("route", "--topics", "--json").json["topics"]
     assert len(listed) >= 30
@@ -67,7 +77,7 @@ def test_what_cannot_be_read_is_answered_with_what_would_be(cli, asked, words):
 
 
 def test_the_directory_loaded_tells_where_nobody_is_and_is_read_again_when_it_changes(cli, national, tmp_path):
-    assert national["lines"] == {"units": 2650}
+    assert national["lines"] == {"units": len(shipped.units())}
     before = rungs(cli, *LACQ)
     assert [rung["unit"] for rung in before if not rung["vacant"]] == [
         "rte-raccordement",
@@ -133,9 +143,7 @@ def test_a_unit_that_has_open_dossiers_cannot_close(cli, national, query, tmp_pa
     assert query("select count(*) from units where valid_to is not null") == [(0,)]
 
 
-def test_check_finds_the_shipped_directory_whole_and_a_bad_one_wrong(cli, counts, tmp_path):
-    said = cli("directory", "check", "--json")
-    assert (said.code, said.json["holes"]) == (0, [])
+def test_check_says_every_line_that_is_wrong_then_where_nobody_is_competent(cli, counts, tmp_path):
     before = counts()
     (tmp_path / "units.csv").write_text(
         "code,name,level,kinds,areas\nx,X,service,ddt,99\ny,Y,,ddt,01\n", encoding="utf-8"

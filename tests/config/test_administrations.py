@@ -1,7 +1,11 @@
 """The shipped directory is what the rules give, and the truths that a rule of one per département gets wrong stand in it."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
+import config
 from config import holidays
 from config.administrations import shipped
 from config.administrations.derive import RuleError, derived, rules, written
@@ -61,3 +65,13 @@ def test_each_unit_keeps_the_holidays_of_where_it_sits():
         of["ddt-67"] == of["sp-sarreguemines"] == of["sgar-grand-est"] == of["rectorat-strasbourg"] == "alsace-moselle"
     )
     assert (of["ddt-51"], of["deal-974"], of["taaf"], of["prefecture-977-978"]) == ("metropole", "974", "974", "978")
+
+
+def test_the_sample_s_administrations_are_the_shipped_ones_but_for_its_territories_desks():
+    with (Path(config.__file__).parent / "sample" / "units.csv").open(encoding="utf-8", newline="") as file:
+        sample = {row["code"]: row for row in csv.DictReader(file)}
+    told = ("name", "level", "mailbox", "telephone")
+    assert {code for code in sample if code not in UNITS} == {code for code in sample if code.startswith("guichet-")}
+    assert [
+        code for code in sample if code in UNITS and any(sample[code][name] != UNITS[code][name] for name in told)
+    ] == []

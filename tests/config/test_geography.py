@@ -3,6 +3,8 @@
 import gzip
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.geography import france as module
 from config.geography.france import departement_of, france, joined
@@ -61,6 +63,16 @@ def test_a_postal_code_gives_every_commune_that_has_it_the_most_populous_first_a
 @pytest.mark.parametrize("written", ["", "   ", "-", "'", "zzzzzzzz", "x" * 5_000, "64300" * 20, "\x00", "١٢٣٤٥"])
 def test_what_names_no_commune_finds_none_and_breaks_nothing(written):
     assert find(written) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=30), st.integers(1, 20))
+def test_whatever_is_written_finds_communes_each_once_and_no_more_than_asked(written, most):
+    found = [match.commune.code for match in find(written, most=most)]
+    assert len(found) <= most
+    assert len(set(found)) == len(found)
+    assert all(code in KNOWN for code in found)
+    assert find(f"  {written}  ", most=most) == find(written, most=most)
 
 
 def test_every_commune_is_found_first_or_beside_its_namesakes_by_its_own_name():

@@ -7,7 +7,7 @@ import pytest
 from cli import shipped as definitions
 from config.geography.france import france
 from states.errors import BadInput
-from states.ladder import Directory, holes
+from states.ladder import Directory, holes, refusal
 from workflow import places
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -34,6 +34,8 @@ def test_every_commune_has_for_every_topic_a_ladder_without_a_hole_up_to_the_nat
             assert holes(found) == [], (topic.name, code)
             assert [rung.number for rung in found] == list(range(7))
             assert [rung.stands for rung in found[5:]] == [True, True]
+            if not code.startswith(("97", "98")):
+                assert [rung.stands for rung in found[2:4]] == [True, True], (topic.name, code)
 
 
 def test_a_kind_without_a_unit_is_a_hole_in_every_commune_where_it_stood():
@@ -161,6 +163,35 @@ def test_a_commune_without_a_group_begins_at_its_mairie():
     assert len(alone) == 98
     assert units("eau", "22016")[0] == "mairie-22016"  # Île-de-Bréhat
     assert ladder("urbanisme", "22016")[1].same_as == 0
+
+
+def test_two_communes_of_one_group_that_straddles_departements_go_each_to_its_own_prefet():
+    sides = {}
+    for commune in france().communes():
+        sides.setdefault(commune.epci, {}).setdefault(commune.departement, commune.code)
+    straddling = {epci: codes for epci, codes in sides.items() if epci and len(codes) > 1}
+    assert len(straddling) == 89
+    for epci, codes in straddling.items():
+        for departement, code in codes.items():
+            found = units("eau", code)
+            assert found[3] == f"prefecture-{departement}"
+            assert found[0] == f"epci-{epci}" or epci == "200054781"  # Greater Paris: its establishments, and the city
+
+
+def test_some_inspectors_act_outside_their_departement():
+    assert units("icpe", "13108")[1:4] == ["ud-dreal-84", "sp-arles", "prefecture-13"]  # Tarascon
+    assert units("icpe", "13055")[1] == "ud-dreal-13"
+    assert units("icpe", "05061")[1] == "ud-dreal-04"
+    assert units("icpe", "43157")[1] == "ud-dreal-42"
+
+
+def test_contradictory_rules_are_heard_in_the_prefecture_before_the_prefet_decides_or_seizes_france_simplification():
+    found = ladder("regles-contradictoires", "18279")
+    assert [rung.unit.code for rung in found if rung.stands][1:4] == ["dcppat-18", "sp-vierzon", "prefecture-18"]
+    assert "decide" in found[3].rule.may
+    seized = {"role": "prefet", "statement": "Deux textes imposent des distances incompatibles."}
+    assert "Sous-préfecture, Préfecture" in refusal(found, 6, solicited=[0, 1], **seized)
+    assert refusal(found, 6, solicited=[0, 1, 2, 3], **seized) is None
 
 
 def test_archaeology_is_decided_by_the_prefet_de_region():
