@@ -171,7 +171,8 @@ def test_the_worker_of_compose_proves_that_it_consumes(stack):
 
 
 def test_the_beat_of_compose_proves_that_it_sends(stack):
-    assert soon(lambda: stack.healthy("beat")), stack.said
+    assert soon((stack.folder / "home" / "beat").exists), "it notes what it sends"
+    assert stack.healthy("beat"), stack.said
     assert soon(lambda: stack.sql("select 1 from heartbeats where name = 'tick'"))
 
 
@@ -217,7 +218,8 @@ def test_a_beat_that_stopped_sending_is_not_well(stack):
     assert not stack.healthy("beat")
     assert "n'a rien envoyé depuis" in stack.said
     stack.start("beat")
-    assert soon(lambda: stack.healthy("beat")), stack.said
+    assert soon(lambda: note.stat().st_mtime > long_ago), "it notes what it sends again"
+    assert stack.healthy("beat"), stack.said
 
 
 def test_a_worker_told_to_stop_ends_the_letter_in_hand_within_its_grace_and_loses_nothing(stack, post):
@@ -261,7 +263,7 @@ def test_old_and_new_workers_work_side_by_side_while_the_tables_move_and_the_old
             stack.run("submit", *LACQ, "--blockage", f"Toujours rien ({number}).", "--json")
 
     deposit(1)
-    assert soon(lambda: stack.healthy("worker")), stack.said
+    assert stack.healthy("worker"), stack.said
     with stack.released(newer):
         assert stack.start("migrate", "new").wait(PATIENCE) == 0
         stack.start("worker", "new")
