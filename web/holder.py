@@ -125,7 +125,8 @@ def _problems(session: Session, typed: Mapping[str, str]) -> dict[str, CoupeFile
         except BadInput as error:
             found[name] = error
     today = business_time.now(session).date() + timedelta(days=1)  # a day ahead is today somewhere
-    if "since" not in found and typed.get("since") and date.fromisoformat(typed["since"]) > today:
+    since = typed.get("since", "").strip()
+    if "since" not in found and since and date.fromisoformat(since) > today:
         found["since"] = BadInput("date", "cette date est à venir", field="since", accepted="une date passée")
     return found
 

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from states.dossier import Actor
 from states.errors import Refused
 from workflow import access, business_time, outbox, reconcile
-from workflow.outbox import Letter
 from workflow.reconcile import Health
 
 SOON = timedelta(days=7)
@@ -62,6 +61,17 @@ class Vacancy:
 
 
 @dataclass(frozen=True, slots=True)
+class Dead:
+    """A letter that was given up: of which dossier and unit, about what. No address: why it died may hold one."""
+
+    dossier: str
+    unit: str | None
+    kind: str
+    attempts: int
+    made_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The whole, as it stands at `now`."""
 
@@ -69,7 +79,7 @@ class Overview:
     total: UnitLine
     vacancies: tuple[Vacancy, ...]
     exhausted: tuple[Spot, ...]
-    dead: tuple[Letter, ...]
+    dead: tuple[Dead, ...]
     health: Health
     now: datetime
 
@@ -120,5 +130,8 @@ def overview(session: Session, actor: Actor) -> Overview:
     vacancies = tuple(Vacancy(one.code, one.name or "", one.open) for one in units if one.code and not one.staffed)
     exhausted = session.execute(text(_EXHAUSTED.format(scope=scope)), params).all()
     spots = tuple(Spot(row.reference, row.place, row.topic, row.unit, row.since) for row in exhausted)
-    dead = tuple(outbox.letters(session, state="dead", limit=LISTED))
+    dead = tuple(
+        Dead(one.dossier, one.unit, one.kind, one.attempts, one.made_at)
+        for one in outbox.letters(session, state="dead", limit=LISTED)
+    )
     return Overview(units, total, vacancies, spots, dead, reconcile.health(session), now)

@@ -110,9 +110,10 @@ def load(session: Session, key: int, actor: Actor) -> View:
     loaded = definitions.get(session, row[11])
     dossier = dossier_of(row[13:])
     sees = actor.role in SEES_TEXTS
-    events = tuple(
-        event for event in journal.read(session, [key]) if not (actor.role == "holder" and _internal(loaded, event))
-    )
+    events = tuple(journal.read(session, [key]))
+    versions = _versions(session, loaded, events)
+    if actor.role == "holder":
+        events = tuple(event for event in events if not _internal(versions, event))
     context = directory.contexts(session, [dossier], now, revision)[0]
     unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
     draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
@@ -121,15 +122,16 @@ def load(session: Session, key: int, actor: Actor) -> View:
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
         allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        _versions(session, loaded, events),
+        versions,
     )  # fmt: skip
 
 
-def _internal(loaded: Loaded, event: Recorded) -> bool:
+def _internal(versions: dict[str, Definition], event: Recorded) -> bool:
     """Whether an event is a note between administrations, which a holder does not even see to exist."""
-    rules = loaded.compiled.definition.fields
-    args = event.command.get("args", {})
-    return any(name in rules and rules[name].audience == "internal" for name in args)
+    rules = [
+        one.fields[name] for name in event.command.get("args", {}) for one in versions.values() if name in one.fields
+    ]
+    return any(rule.audience == "internal" for rule in rules)
 
 
 def _versions(session: Session, loaded: Loaded, events: Sequence[Recorded]) -> dict[str, Definition]:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -112,6 +113,10 @@ def test_the_demo_runs_is_moved_on_stops_and_restarts_on_what_it_kept(up, home):
     assert said.returncode == 0, said.stderr
     assert "mardi 24 novembre 2026 à 18 h 01" in said.stdout
     run.until("52-0012  l'horloge : un échelon supérieur est saisi")
+    address = re.search(r"Portail : http://localhost:(\d+)", run.until("Portail : "))
+    assert address is not None
+    with urlopen(f"http://localhost:{address[1]}/connexion", timeout=10) as page:
+        assert "directrice-lacq:holder" in page.read().decode()
     run.until("64-0001  l'horloge : un échelon supérieur est saisi → Préfecture des Pyrénées-Atlantiques")
     run.until("64-0001  ✉ .* → directrice-lacq@personne.example, vp-lacq@personne.example")
     assert "13-0008" not in run.said(), "nothing leaves for the dossier that was resolved"

@@ -13,9 +13,10 @@ import threading
 import time
 import tomllib
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -174,6 +175,23 @@ def test_the_beat_of_compose_proves_that_it_sends(stack):
     assert soon((stack.folder / "home" / "beat").exists), "it notes what it sends"
     assert stack.healthy("beat"), stack.said
     assert soon(lambda: stack.sql("select 1 from heartbeats where name = 'tick'"))
+
+
+def test_the_portal_of_compose_answers_and_is_ready_once_the_clock_beats(stack, monkeypatch):
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    monkeypatch.setitem(stack.outside, "COUPE_FILE_BASE_URL", f"http://localhost:{port}")
+    monkeypatch.setitem(stack.composed["web"], "command", ["coupe-file", "web", "--host=127.0.0.1"])
+    stack.start("web")
+
+    def ready():
+        with suppress(OSError), urlopen(f"http://localhost:{port}/readyz", timeout=5) as answer:
+            return answer.status == 200
+        return False
+
+    assert soon(ready)
+    stack.kill("web")
 
 
 def test_the_image_s_health_is_that_of_the_whole_installation(stack):

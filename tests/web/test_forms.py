@@ -231,3 +231,19 @@ def test_a_manager_sees_counts_and_no_text(portal):
     assert re.search(rf"<dt>ouverts</dt><dd>{total}</dd>", page)
     assert "Pompage" not in page
     assert "Prénom ref" not in page
+
+
+def test_a_holder_withdraws_and_opens_again(portal, holder):
+    (key,) = portal.world.submit()
+    reference = portal.world.row(key).reference
+    done = holder.post(f"/dossiers/{reference}/agir/withdraw", {"reason": "Le projet change de site.", "key": "w"})
+    assert done.status_code == 303
+    assert portal.world.row(key).outcome == "withdrawn"
+    assert reference in holder.get("/dossiers?clos=1").text
+    page = holder.get(f"/dossiers/{reference}").text
+    assert "rien : le dossier est clos" in page
+    assert f"/dossiers/{reference}/agir/reopen" in page
+    again = holder.post(f"/dossiers/{reference}/agir/reopen", {"reason": "Finalement, il y reste.", "key": "r"})
+    assert again.status_code == 303
+    assert portal.world.row(key).closed_at is None
+    assert portal.world.sound()
