@@ -10,7 +10,7 @@ import typer
 
 from cli import database, say
 from cli.door import Command, Group
-from cli.options import By, Json, Reason, operator
+from cli.options import By, DryRun, Json, Reason, operator
 from config import yamltext
 from states.errors import BadInput
 
@@ -132,10 +132,7 @@ def _read(file: Path) -> Any:
 def rebuild(
     reason: Reason,
     by: By = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", metavar="", help="Dire ce qui changerait, sans rien écrire.", show_default=False),
-    ] = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Recalcule les échéances des dossiers ouverts par les calendriers et les règles de maintenant.
