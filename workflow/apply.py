@@ -8,6 +8,7 @@ the server writes one while the next is being decided. Nothing here talks to the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -98,17 +99,17 @@ join unnest(%(id)b::bigint[], %(data)b::jsonb[], %(reference)b::text[], %(submit
 """  # noqa: S608  (constants of this module)
 
 
-# The same for one dossier and one event, the common case, without arrays.
+# The same for one dossier and one event, the common case: without arrays, and what both say is sent once.
 _CHANGE_ONE = f"""
 with e as (
     insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
                         command, facts, effect, fired, idem, hash)
-    values (%(e_dossier)s, %(e_seq)s, %(e_at)s, %(e_effective)s, %(e_kind)s, %(e_person)s, %(e_unit)s, %(e_role)s,
-            %(e_definition)s, %(e_shape)s, %(e_command)s::jsonb, %(e_facts)s::jsonb, %(e_effect)s::jsonb, %(e_fired)s,
-            %(e_idem)s, %(e_hash)s)
+    values (%(id)s, %(seq)s, %(at)s, %(e_effective)s, %(e_kind)s, %(e_person)s, %(e_unit)s, %(e_role)s,
+            %(definition)s, {SHAPE}, %(e_command)s::jsonb, %(e_facts)s::jsonb, %(e_effect)s::jsonb, %(e_fired)s,
+            %(e_idem)s, %(head)s)
 ), p as (
     insert into pending (dossier_id, seq, definition_id, shape, lane)
-    values (%(e_dossier)s, %(e_seq)s, %(e_definition)s, %(e_shape)s, %(lane)s)
+    values (%(id)s, %(seq)s, %(definition)s, {SHAPE}, %(lane)s)
 ), t as ({texts.KEEP})
 update dossiers set
     state = %(state)s, phase = %(phase)s, seq = %(seq)s, version = %(version)s, at = %(at)s, unit_id = %(unit)s,
@@ -119,21 +120,17 @@ where id = %(id)s and seq = %(before)s
 """  # noqa: S608  (constants of this module)
 
 
-def apply(session: Session, changes: Iterable[Change], *, lane: int = LANE_PEOPLE) -> None:
-    """Write changes as they are decided, in the session's transaction, to rows that it holds locked.
+def apply(session: Session, changes: Iterable[Change], *, lane: int = LANE_PEOPLE, stream: bool = False) -> None:
+    """Write changes, in the session's transaction, to rows that it holds locked. Raises LostUpdate.
 
-    Raises LostUpdate, and what the database refuses; whoever decides meanwhile (`changes` may be a generator) may use
-    the session.
+    With `stream` the changes come from a generator, which may use the session itself: nothing is waited for before the
+    end, and the server writes one slice while the next is decided.
     """
     driver, coming = connection(session), iter(changes)
-    first = list(islice(coming, SLICE))
-    if len(first) < SLICE:
-        written = [_send(driver, first, lane)] if first else []
-    else:
-        with driver.pipeline():
-            written = [_send(driver, first, lane)]
-            while part := list(islice(coming, SLICE)):
-                written.append(_send(driver, part, lane))
+    with driver.pipeline() if stream else nullcontext():
+        written = []
+        while part := list(islice(coming, SLICE)):
+            written.append(_send(driver, part, lane))
     for cursor, rows in written:
         _check(cursor, rows)
 

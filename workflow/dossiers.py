@@ -6,11 +6,13 @@ and hands the decisions to `apply`. The edge opens the transaction and commits i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg.errors import UniqueViolation
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -21,7 +23,7 @@ from states.decide import submit as decide_submit
 from states.dossier import DUE, Act, Actor, Clock, Context, Dossier, Hold, Json
 from states.errors import BadInput, CoupeFileError, Refused
 from workflow import access, directory, texts
-from workflow.apply import LANE_BULK, LANE_PEOPLE, Change, Opening, apply, connection, open_dossiers
+from workflow.apply import LANE_BULK, LANE_PEOPLE, SLICE, Change, Opening, apply, connection, open_dossiers
 from workflow.definitions import Loaded, for_submission, get
 from workflow.journal import GENESIS
 from workflow.models import DossierRow, EventRow, Party
@@ -236,33 +238,33 @@ def perform(
     by_id = {request.dossier_id: request for request in requests}
     if len(by_id) != len(requests):
         raise BadInput("ids", "un dossier est donné deux fois", field="ids", accepted="chaque dossier une fois")
-    rows, now, revision, repeats = _lock(session, requests, actor)
     results: dict[int, Result] = {}
-    contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
+    checked: Checked = {}
 
     def decided() -> Iterator[Change]:
-        for row, context in zip(rows, contexts, strict=True):
-            request = by_id[row.id]
-            if row.error is not None:
-                results[row.id] = Result(
-                    row.id, error=Refused("unreadable", f"le dossier {row.id} ne peut pas être lu")
-                )
-                continue
-            if row.id in repeats:
-                results[row.id] = _repeated(session, row, request, repeats[row.id])
-                continue
-            try:
-                change = _decide(session, row, request, actor, context, now, clock_runs=clock_runs)
-            except CoupeFileError as error:
-                results[row.id] = Result(row.id, error=error)
-                continue
-            results[row.id] = _result(change)
-            if change.decision.events:
-                yield change
+        for rows, now, revision, repeats in _lock(session, [by_id[key] for key in sorted(by_id)], actor):
+            contexts = directory.contexts(session, (row.dossier for row in rows), now, revision)
+            for row, context in zip(rows, contexts, strict=True):
+                request = by_id[row.id]
+                if row.error is not None:
+                    sentence = f"le dossier {row.id} ne peut pas être lu"
+                    results[row.id] = Result(row.id, error=Refused("unreadable", sentence))
+                    continue
+                if row.id in repeats:
+                    results[row.id] = _repeated(session, row, request, repeats[row.id])
+                    continue
+                try:
+                    change = _decide(session, row, request, actor, context, now, checked, clock_runs=clock_runs)
+                except CoupeFileError as error:
+                    results[row.id] = Result(row.id, error=error)
+                    continue
+                results[row.id] = _result(change)
+                if change.decision.events:
+                    yield change
 
     if lane is None:
-        lane = LANE_BULK if len(rows) >= BULK else LANE_PEOPLE
-    apply(session, decided(), lane=lane)
+        lane = LANE_BULK if len(requests) >= BULK else LANE_PEOPLE
+    apply(session, decided(), lane=lane, stream=len(requests) > 1)
     return [results.get(key) or Result(key, error=_unknown(key)) for key in by_id]
 
 
@@ -288,29 +290,46 @@ join unnest(%(ids)s::bigint[], %(idems)s::text[]) as k (id, idem) on e.dossier_i
 """
 
 
-def _lock(
-    session: Session, requests: Sequence[Request], actor: Actor
-) -> tuple[list[Locked], datetime, int, dict[int, tuple[int, str, Json, int]]]:
-    """The rows within the actor's scope, locked; the business time read under the lock; what was sent before.
+Locking = tuple[list[Locked], datetime, int, dict[int, tuple[int, str, Json, int]]]
 
-    All of it in one round trip.
+
+def _lock(session: Session, requests: Sequence[Request], actor: Actor) -> Iterator[Locking]:
+    """The rows within the actor's scope, locked, in slices; the business time read under the lock; what was sent before.
+
+    In a pipeline the server locks the next slice while one is decided. `requests` in ascending order of their ids.
     """
-    scope = access.scope(actor)
-    ids = [request.dossier_id for request in requests]
-    keyed = [request for request in requests if request.idem is not None]
-    statement = f"select {COLUMNS} from dossiers d where d.id = any(%(ids)s) and {scope.raw} order by d.id {LOCK}"  # noqa: S608
     driver = connection(session)
-    with driver.pipeline():
-        rows = driver.execute(statement, {"ids": ids, **scope.params}, binary=True)
-        clock = driver.execute(NOW, binary=True)
-        sent = driver.execute(
-            _REPEATS, {"ids": [r.dossier_id for r in keyed], "idems": [r.idem for r in keyed]}
-        ) if keyed else None  # fmt: skip
-        found = [locked(row) for row in rows]
-        now, revision = clock.fetchone() or (None, 0)
-        repeats = {row[0]: (row[1], row[2], row[3], row[4]) for row in sent} if sent else {}
+    asked: deque[tuple[psycopg.Cursor[Any], psycopg.Cursor[Any], psycopg.Cursor[Any] | None]] = deque()
+    for first in range(0, len(requests), SLICE):
+        asked.append(_ask(driver, requests[first : first + SLICE], access.scope(actor)))
+        if len(asked) > 1:
+            yield _answer(*asked.popleft())
+    for cursors in asked:
+        yield _answer(*cursors)
+
+
+def _ask(
+    driver: psycopg.Connection[Any], requests: Sequence[Request], scope: access.Scope
+) -> tuple[psycopg.Cursor[Any], psycopg.Cursor[Any], psycopg.Cursor[Any] | None]:
+    ids = [request.dossier_id for request in requests]
+    # With an array of one, the server plans anew each time.
+    wanted, given = ("d.id = %(ids)s", ids[0]) if len(ids) == 1 else ("d.id = any(%(ids)s)", ids)
+    statement = f"select {COLUMNS} from dossiers d where {wanted} and {scope.raw} order by d.id {LOCK}"  # noqa: S608
+    rows = driver.execute(statement, {"ids": given, **scope.params}, binary=True)
+    clock = driver.execute(NOW, binary=True)
+    keyed = [request for request in requests if request.idem is not None]
+    known = {"ids": [request.dossier_id for request in keyed], "idems": [request.idem for request in keyed]}
+    sent = driver.execute(_REPEATS, known) if keyed else None
+    if driver.pgconn.pipeline_status:
+        driver.pgconn.send_flush_request()
+    return rows, clock, sent
+
+
+def _answer(rows: psycopg.Cursor[Any], clock: psycopg.Cursor[Any], sent: psycopg.Cursor[Any] | None) -> Locking:
+    found = [locked(row) for row in rows]
+    now, revision = clock.fetchone() or (None, 0)
     assert isinstance(now, datetime)  # noqa: S101  (one row, by its CHECK)
-    return found, now, revision, repeats
+    return found, now, revision, {row[0]: (row[1], row[2], row[3], row[4]) for row in sent} if sent else {}
 
 
 def locked(row: Sequence[Any]) -> Locked:
@@ -332,15 +351,29 @@ def dossier_of(row: Sequence[Any]) -> Dossier:
     )  # fmt: skip
 
 
+Checked = dict[tuple[int, str, str, int], Json]
+"""Arguments already checked, by definition, trigger, state and the given arguments: many dossiers are asked the same."""
+
+
 def _decide(
-    session: Session, row: Locked, request: Request, actor: Actor, context: Context, now: datetime, *, clock_runs: bool
+    session: Session,
+    row: Locked,
+    request: Request,
+    actor: Actor,
+    context: Context,
+    now: datetime,
+    checked: Checked,
+    *,
+    clock_runs: bool,
 ) -> Change:
     loaded = get(session, row.definition_id)
     aside: list[texts.Kept] = []
     asked = DUE
     if request.trigger is not None:
-        args = _checked(session, loaded, row.dossier, request)
-        args, aside = texts.set_aside(loaded.compiled.definition, row.id, args)
+        key = (row.definition_id, request.trigger, row.dossier.state, id(request.args))
+        if key not in checked:
+            checked[key] = _checked(session, loaded, row.dossier, request)
+        args, aside = texts.set_aside(loaded.compiled.definition, row.id, checked[key])
         asked = Act(request.trigger, actor, args, request.idem)
     last = row.dossier.at
     at = max(request.at or now, last) if last is not None else now

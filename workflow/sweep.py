@@ -154,7 +154,7 @@ def _handle(session: Session, rows: Sequence[Locked], now: datetime, revision: i
                 done += 1
                 yield Change(row.id, row.head, loaded, decision)
 
-    apply(session, decided(), lane=LANE_BULK)
+    apply(session, decided(), lane=LANE_BULK, stream=len(rows) > 1)
     failed = _suspend_widely(session, rows, failed)
     for row, failure in failed:
         _set_aside(session, row.id, failure)

@@ -34,10 +34,17 @@ def set_aside(definition: Definition, dossier_id: int, args: Json) -> tuple[Json
         if rule is None or not rule.personal:
             values[name] = value
             continue
-        key, salt = uuid.uuid4(), secrets.token_bytes(SALT_BYTES)
+        key, salt = _key(), secrets.token_bytes(SALT_BYTES)
         kept.append((key, dossier_id, name, salt, value))
         values[name] = {"text": str(key), "sha256": digest(salt, value)}
     return values, kept
+
+
+def _key() -> uuid.UUID:
+    """A UUID of version 7 (RFC 9562, 5.7): in order of time, so that texts written together share a page of the index."""
+    milliseconds = int(business_time.real_now().timestamp() * 1000)
+    drawn = secrets.randbits(74)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | drawn >> 62 << 64 | 2 << 62 | drawn & (1 << 62) - 1)
 
 
 KEEP = """

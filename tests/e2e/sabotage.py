@@ -76,35 +76,40 @@ def _decide_on_what_was_read_before_the_lock() -> None:
 
 def _write_pending_after_the_commit() -> None:
     """The journal commits first; the keys of what is pending follow in a transaction of their own."""
-    pending_part = re.compile(r",\s+p as \(\s+insert into pending.*?\)\n\)\n", re.DOTALL)
-    real = room._write
+    pending_part = re.compile(r",\s+p as \(\s+insert into pending.*?\)\n\)\n?", re.DOTALL)
+    for name in ("_CHANGE", "_CHANGE_ONE", "_OPEN"):
+        without = pending_part.sub("\n", getattr(room, name).replace("), t as (", ")\n, t as ("))
+        assert "pending" not in without
+        setattr(room, name, without)
+    written = threading.local()
+    real = room._parts
 
-    def write(session, statements, rows, *, together=True):
-        keys, stripped = [], []
-        for statement, params in statements:
-            if "e_dossier" not in params:
-                stripped.append((statement, params))
-                continue
-            given = (params["e_dossier"], params["e_seq"], params["e_definition"], params["e_shape"])
-            keys += list(zip(*given, strict=True)) if isinstance(given[0], list) else [given]
-            without = pending_part.sub("\n", statement)
-            assert "pending" not in without
-            stripped.append((without, params))
-        real(session, stripped, rows, together=together)
-        bind = session.get_bind()
+    def parts(changes):
+        rows, events = real(changes)
+        named = [dict(zip(room._EVENT_NAMES, event, strict=True)) for event in events]
+        keys = [(one["e_dossier"], one["e_seq"], one["e_definition"], one["e_shape"]) for one in named]
+        written.keys = [*getattr(written, "keys", []), *keys]
+        return rows, events
 
-        def later(_session):
-            def run():
-                time.sleep(0.2)
-                with Session(bind) as other, other.begin():
-                    for key, seq, definition, shape in keys:
-                        other.execute(
-                            text("insert into pending values (:k, :s, :d, :h, 0)"),
-                            {"k": key, "s": seq, "d": definition, "h": shape},
-                        )
+    def later(session):
+        keys, bind = getattr(written, "keys", []), session.get_bind()
+        written.keys = []
 
+        def run():
+            time.sleep(0.2)
+            with Session(bind) as other, other.begin():
+                for key, seq, definition, shape in keys:
+                    other.execute(
+                        text("insert into pending values (:k, :s, :d, :h, 0)"),
+                        {"k": key, "s": seq, "d": definition, "h": shape},
+                    )
+
+        if keys:
             threading.Thread(target=run, daemon=True).start()
 
-        event.listen(session, "after_commit", later, once=True)
+    def forget(_session):
+        written.keys = []
 
-    room._write = write
+    event.listen(Session, "after_commit", later)
+    event.listen(Session, "after_rollback", forget)
+    room._parts = parts

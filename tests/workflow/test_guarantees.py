@@ -125,7 +125,7 @@ def test_apply_writes_nothing_of_an_open_dossier_that_would_not_wake_later(world
     key = world.triaged()
     before = world.row(key)
     with world.make() as session:
-        (row,), now, _, _ = dossiers._lock(session, [dossiers.Request(key, None)], SYSTEM)
+        (((row,), now, _, _),) = dossiers._lock(session, [dossiers.Request(key, None)], SYSTEM)
         loaded = definitions.get(session, row.definition_id)
         decision = decide(loaded.compiled, row.dossier, Act("exhaust", SYSTEM), at=now)
         wrong = replace(decision.after, wake_at=None if late is None else decision.after.at + late)
@@ -139,7 +139,7 @@ def test_apply_writes_nothing_of_an_open_dossier_that_would_not_wake_later(world
 def test_apply_refuses_a_decision_made_on_a_row_that_has_moved_on(world):
     key = world.triaged()
     with world.make() as session:
-        (row,), now, _, _ = dossiers._lock(session, [dossiers.Request(key, None)], SYSTEM)
+        (((row,), now, _, _),) = dossiers._lock(session, [dossiers.Request(key, None)], SYSTEM)
         session.rollback()
         loaded = definitions.get(session, row.definition_id)
         session.rollback()
