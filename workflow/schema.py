@@ -44,6 +44,7 @@ def engine(url: str, *, pooled: bool = False, timeouts: dict[str, str] | None = 
     )
     event.listen(made, "connect", _refuse_old)
     event.listen(made, "checkout", _refuse_dead)
+    event.listen(made, "after_cursor_execute", _await_in_pipeline)
     if pooled:
         local = "; ".join(f"set local {name} = '{value}'" for name, value in settings.items())
         event.listen(made, "begin", lambda connection: _driver(connection).execute(local))
@@ -78,6 +79,13 @@ def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
     watch.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
     if watch.poll(0):
         raise DisconnectionError
+
+
+def _await_in_pipeline(_connection: Any, cursor: Any, *_: Any) -> None:
+    """SQLAlchemy looks at once for what a statement brought; in a pipeline of psycopg it is there after a sync."""
+    if cursor.connection.pgconn.pipeline_status:
+        with cursor.connection.pipeline():  # entering one within another syncs
+            pass
 
 
 def sessions(bound: Engine) -> sessionmaker[Session]:
