@@ -69,7 +69,7 @@ def clean(name: str, given: Any) -> str:
     """A text in NFC without surrounding space. Raises BadInput on a control character, broken encoding, or nothing to see."""
     if not isinstance(given, str):
         raise BadInput("type", "un texte est attendu", field=name, accepted="un texte")
-    for index, sign in enumerate(given):
+    for index, sign in enumerate("" if given.isprintable() else given):  # printable: no sign is looked at one by one
         if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\r\t":
             raise BadInput(
                 "encoding",
