@@ -39,16 +39,16 @@ class Raw:
 
     def single(self, ids: Sequence[int]) -> None:
         """One transition and one commit for each of some dossiers."""
-        execute, commit = self.connection.execute, self.connection.commit
-        lock, change, record, values = SQL["lock"], SQL["change"], SQL["record"], self.written
+        execute, written = self.connection.execute, self.written
+        lock, change, record, commit = SQL["lock"], SQL["change"], SQL["record"], SQL["commit"]
         for key in ids:
-            with self.connection.pipeline():  # BEGIN travels with the lock: four round trips, not five
-                row = execute(lock, {"id": key}, prepare=True).fetchone()
+            row = execute(lock, {"id": key}, prepare=True).fetchone()
             assert row is not None
-            parameters = {**values, "id": key, "seq": row[1] + 1, "version": row[2] + 1}
+            parameters = {**written, "id": key, "seq": row[1] + 1, "version": row[2] + 1}
             execute(change, parameters, prepare=True)
             execute(record, parameters, prepare=True)
-            commit()
+            execute(commit, prepare=True)
+        self.connection.commit()
 
     def claim(self, now: datetime, limit: int) -> None:
         """Take what is due, say when to look again, and commit."""

@@ -1,8 +1,8 @@
 -- What the product is measured against: the least SQL that does the same work, sent by psycopg as prepared statements,
 -- one round trip each. Each statement stands under its name; bench/baseline.py sends them.
 
--- Raw single: lock, write what a transition writes, one event of the journal, COMMIT: four round trips (BEGIN travels
--- with the lock).
+-- Raw single: lock, write what a transition writes, one event of the journal, COMMIT: four round trips, since the commit
+-- of one begins the next.
 
 -- name: lock
 select state, seq, version, at, head from dossiers where id = %(id)s for update
@@ -20,6 +20,9 @@ insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, ro
                     effect, fired, idem, hash)
 values (%(id)s, %(seq)s, %(at)s, %(effective)s, %(kind)s, %(person_id)s, %(event_unit)s, %(role)s, %(definition_id)s,
         %(shape)s, %(command)s, %(facts)s, %(effect)s, %(fired)s, %(idem)s, %(head)s)
+
+-- name: commit
+commit and chain
 
 -- Bare claim: take a thousand that are due and say when to look again, COMMIT.
 
