@@ -100,26 +100,30 @@ def acts(base: Database, rounds: int) -> None:
         ids = base.draw(BATCH)
         return timed(lambda: _together(base, ids))
 
-    def no_pipeline() -> float:
+    def waiting() -> float:
         with mock.patch.object(psycopg.Connection, "pipeline", return_value=nullcontext()):
-            return one_by_one(base.sessions)
+            return together()
 
     base.settle("dossiers", "events")
     ways: dict[str, Callable[[], float]] = {
         "raw": by_hand,
         "single": lambda: one_by_one(base.sessions),
-        "no pipeline": no_pipeline,
         "unprepared": lambda: one_by_one(unprepared),
         "batch": together,
+        "batch waiting": waiting,
         "batch one by one": lambda: one_by_one(base.sessions, BATCH),
     }
     times = interleaved(rounds, ways)
     each = [seconds / SINGLES for seconds in times["raw"]]
     common: dict[str, Any] = {"raw_us": median(each), "open": base.rows}
-    for name, off in (("single", ""), ("no pipeline", "the pipeline"), ("unprepared", "prepared statements")):
+    for name, off in (("single", ""), ("unprepared", "prepared statements")):
         mine = [seconds / SINGLES for seconds in times[name]]
         show("single", each, mine, least=0.8, off=off, n=SINGLES, us=median(mine), **common)
-    for name, off in (("batch", ""), ("batch one by one", "the batch: the same thousand, one call at a time")):
+    for name, off in (
+        ("batch", ""),
+        ("batch waiting", "the pipeline: the server idles while a slice is decided, and the other way round"),
+        ("batch one by one", "the batch: the same thousand, one call at a time"),
+    ):
         mine = [seconds / BATCH for seconds in times[name]]
         show("batch", each, mine, least=20, off=off, n=BATCH, us=median(mine), **common)
 
