@@ -376,11 +376,12 @@ def test_a_sweeper_frozen_in_mid_batch_is_freed_its_batch_is_swept_and_nobody_is
     inside, wake, real = threading.Event(), threading.Event(), sweep.apply
     caught = []
 
-    def freezing(session, changes, *, lane):
+    def freezing(session, changes, **how):
+        changes = list(changes)
         if session.get_bind() is frozen and not inside.is_set():
             inside.set()
             wake.wait(30)
-        real(session, changes, lane=lane)
+        real(session, changes, **how)
 
     def run():
         try:
@@ -412,10 +413,11 @@ def test_a_sweeper_that_wakes_before_anyone_took_its_batch_sets_nobody_aside(wor
     frozen = world.another(timeouts={"idle_in_transaction_session_timeout": "500ms"})
     real, slept = sweep.apply, []
 
-    def freezing(session, changes, *, lane):
+    def freezing(session, changes, **how):
+        changes = list(changes)
         if not slept:
             slept.append(threading.Event().wait(0.9))
-        real(session, changes, lane=lane)
+        real(session, changes, **how)
 
     monkeypatch.setattr(sweep, "apply", freezing)
     with contextlib.suppress(Exception):  # a task that fails is a tick lost
@@ -560,10 +562,11 @@ def test_a_person_who_waited_behind_the_clock_decides_on_what_the_clock_left(wor
     world.jump(days=14, seconds=1)
     inside, go, real = threading.Event(), threading.Event(), sweep.apply
 
-    def slow(*args, **more):
+    def slow(session, changes, **how):
+        changes = list(changes)
         inside.set()
         go.wait(10)
-        real(*args, **more)
+        real(session, changes, **how)
 
     monkeypatch.setattr(sweep, "apply", slow)
     thread = threading.Thread(target=lambda: sweep.sweep(world.make))
