@@ -17,7 +17,7 @@ def _page(visit: Visit, status: int = 200, *, error: BadInput | None = None, sec
         found = tokens.every(session, person)
         seats = accounts.seats(session, person)
     return visit.page("account.html", status, tokens=found, seats=seats, error=error, secret=secret,
-                      scopes=tokens.SCOPES, longest=tokens.LONGEST_DAYS, shortest=accounts.SHORTEST)  # fmt: skip
+                      scopes=tokens.scopes_of(visit.actor.role), longest=tokens.LONGEST_DAYS, shortest=accounts.SHORTEST)  # fmt: skip
 
 
 @router.get("/compte")

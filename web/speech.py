@@ -22,6 +22,7 @@ from workflow.queue import Row
 from workflow.view import View, asking, written
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+QUICK = ("triage", "hold", "escalate", "resolve")
 SILENCE = "Le silence gardé sur cette demande ne vaut pas acceptation."
 
 
@@ -222,6 +223,20 @@ class Speech:
         if row.due_at is None:
             return self._("aucune échéance ne court")
         return self._("échéance %s") % self.until(row.due_at, now)
+
+    def quick(self, row: Row, role: str) -> list[tuple[str, str]]:
+        """The acts offered beside a dossier of the half-hour, by name and label: those that decide something, for this
+        role in this state. Whether a guard lets them through is known on their page, which says why not.
+        """
+        definition = row.definition
+        return [
+            (trigger.name, self.act(definition, trigger.name))
+            for trigger in definition.triggers
+            if trigger.name in QUICK
+            and role in trigger.by
+            and row.state in definition.sources(trigger)
+            and not (trigger.name == "hold" and row.held)
+        ]
 
     # --- clocks -------------------------------------------------------------------------------------------------------
 

@@ -35,14 +35,20 @@ class Token:
     over: bool
 
 
+def scopes_of(role: str) -> tuple[str, ...]:
+    """What a token of this role may be given: the figures of the whole are for who steers."""
+    return SCOPES if role == "manager" else SCOPES[:2]
+
+
 def make(session: Session, actor: Actor, name: str, scopes: Sequence[str], days: int) -> str:
     """A new token for the seat of this actor; returns its secret, shown once. Raises BadInput."""
     name = clean("name", name)
     if len(name) > NAME_SIGNS:
         raise BadInput("length", f"{len(name)} signes", field="name", accepted=f"{NAME_SIGNS} signes au plus")
-    chosen = [scope for scope in SCOPES if scope in scopes]
+    offered = scopes_of(actor.role)
+    chosen = [scope for scope in offered if scope in scopes]
     if not chosen or len(chosen) < len(set(scopes)):
-        raise BadInput("scopes", "portée inconnue ou absente", field="scopes", accepted=", ".join(SCOPES))
+        raise BadInput("scopes", "portée inconnue ou absente", field="scopes", accepted=", ".join(offered))
     if not 0 < days <= LONGEST_DAYS:
         raise BadInput("days", f"{days} jours", field="days", accepted=f"de 1 à {LONGEST_DAYS} jours")
     secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)

@@ -122,6 +122,8 @@ def test_a_token_is_made_and_ended_on_the_account_page(portal):
     assert visitor.post("/compte/jetons", {"name": "Tableur", "days": "30"}).status_code == 422
     assert visitor.post("/compte/jetons", {"name": "Tableur", "scope_read": "1", "days": "9000"}).status_code == 422
     assert secret not in visitor.get("/compte").text
+    assert "scope_metrics" not in visitor.get("/compte").text
+    assert visitor.post("/compte/jetons", {"name": "Mesures", "scope_metrics": "1", "days": "30"}).status_code == 422
 
 
 def test_the_description_of_the_api_names_every_path_and_the_refusals(portal):
