@@ -28,11 +28,14 @@ def list_(json: Json = False) -> None:
     """Montre les calendriers, et combien d'administrations vont par chacun."""
     from collections import Counter
 
+    from sqlalchemy import select
+
     from workflow import directory
+    from workflow.models import Unit
 
     with database.reading() as session:
         known = directory.almanac_now(session)
-    units = Counter(known.units.values())
+        units = Counter(known.desk_of(unit, None) for unit in session.execute(select(Unit.id)).scalars())
     found = [
         {"code": code, "version": number, "territory": known.desk(number).territory, "zone": known.desk(number).hours.zone,
          "units": units[number]}

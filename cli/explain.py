@@ -27,7 +27,7 @@ def explain(ref: Ref, clock: Name = None, as_: As = None, json: Json = False) ->
     with database.reading() as session:
         actor = reader(session, as_)
         seen = view.load(session, find(session, ref, actor), actor)
-        found = why.explained(session, seen, clock)
+        found = why.explained(seen, clock)
         shares = _named(seen, why.turns(seen)) if clock is None else {}
     if json:
         say.document(

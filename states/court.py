@@ -53,10 +53,18 @@ def turns(events: Iterable[tuple[datetime, Json]], until: datetime) -> list[Turn
 def _party(dossier: Dossier) -> str:
     if dossier.closed_at is not None:
         return _CLOSED
-    hold = dossier.hold
-    if hold is not None and stops(hold):
-        return THIRD_PARTY if hold.motive == THIRD_PARTY else HOLDER
+    outside = awaited(dossier)
+    if outside is not None:
+        return outside
     return NOBODY if dossier.unit is None else f"unit:{dossier.unit}"
+
+
+def awaited(dossier: Dossier) -> str | None:
+    """Who outside has the ball, `holder` or `third_party`; None while a unit has it."""
+    hold = dossier.hold
+    if hold is None or not stops(hold):
+        return None
+    return THIRD_PARTY if hold.motive == THIRD_PARTY else HOLDER
 
 
 def stops(hold: Hold) -> bool:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from states import clocks, court, reasons
 from states.court import Turn
 from states.dossier import Actor, Clock
 from states.errors import BadInput, shown
 from states.explanation import Step
-from workflow import directory, words
+from workflow import words
 from workflow.view import View
 
 
@@ -44,13 +42,13 @@ class Explained:
     versions: list[Version]
 
 
-def explained(session: Session, seen: View, only: str | None = None) -> list[Explained]:
+def explained(seen: View, only: str | None = None) -> list[Explained]:
     """The clocks of a dossier, by date, or the one named. Raises BadInput when it has no such clock."""
     dossier, definition = seen.dossier, seen.definition
     if only is not None and only not in dossier.clocks:
         accepted = ", ".join(sorted(dossier.clocks)) or "aucun : ce dossier n'a pas de délai"
         raise BadInput("clock", f"ce dossier n'a pas de délai « {shown(only)} »", field="clock", accepted=accepted)
-    almanac, found = directory.almanac_now(session), []
+    almanac, found = seen.almanac, []
     for name, clock in sorted(dossier.clocks.items(), key=lambda item: item[1].due):
         rule = definition.clocks.get(name)
         if only not in (None, name) or rule is None:

@@ -93,7 +93,7 @@ def test_a_new_dossier_goes_by_the_calendar_of_now_and_an_explanation_keeps_the_
     run(worked)
     with worked.make() as session:
         seen = load(session, old, actor(session, "ref0", worked.now()))
-        (said,) = why.explained(session, seen, "triage")
+        (said,) = why.explained(seen, "triage")
     assert [(version.kind, f"{version.due.astimezone(PARIS):%d/%m}") for version in said.versions] == [
         ("submit", "07/10"), ("clock.rebuild", "08/10"),
     ]  # fmt: skip
