@@ -44,6 +44,26 @@ FIELDS = {
     "note": "La note, que seules les administrations saisies lisent.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
+LABELS = {
+    "blockage": "Ce qui bloque",
+    "siret": "SIRET",
+    "since": "Bloqué depuis",
+    "needed_by": "Nécessaire avant",
+    "jobs": "Emplois",
+    "invested": "Investissement (millions d'euros)",
+    "project": "Projet",
+    "procedure": "Procédure",
+    "received_on": "Reçu le",
+    "complete_on": "Complet le",
+    "applicant": "Demandeur",
+    "ouvrage": "Ouvrage",
+    "evaluation_environnementale": "Évaluation environnementale",
+    "etude_d_impact": "Étude d'impact",
+    "regulation": "Règlement européen",
+    "capacite": "Capacité",
+    "technologie": "Technologie",
+    "activite": "Activité",
+}
 CHOICES = {
     "unblocked": "débloqué",
     "refused": "refusé",
