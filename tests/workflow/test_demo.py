@@ -31,7 +31,7 @@ EXPECTED = {
     ("25/11 08:00", "17-0005", "clock.remind", None),
     ("25/11 08:00", "64-0002", "clock.remind", None),
     ("26/11 18:00", "63-0009", "clock.breach", None),
-    ("26/11 18:00", "63-0009", "escalate", "sgar-auvergne-rhone-alpes"),
+    ("26/11 18:00", "63-0009", "escalate", "dreal-auvergne-rhone-alpes"),
     ("26/11 23:59", "68-0007", "clock.breach", None),
     ("27/11 00:00", "68-0007", "escalate", "sp-thann-guebwiller"),
     ("27/11 08:00", "17-0005", "clock.remind", None),
