@@ -60,6 +60,7 @@ class _Revision:
     administrations: Administrations | None = None
     asked: bool = False
     staff: dict[int, list[tuple[int, Any, Any]]] = field(default_factory=dict)
+    away: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=dict)
     ladders: dict[tuple[str, str], tuple[tuple[int, int | None], ...]] = field(default_factory=dict)
 
 
@@ -70,6 +71,7 @@ select m.unit_id, m.person_id, greatest(m.valid_from, u.valid_from) as valid_fro
        least(m.valid_to, u.valid_to) as valid_to
 from memberships m join units u on u.id = m.unit_id where m.role = any(:roles)
 """
+_AWAY = "select person_id, begins, ends from absences where ends > (select business_now()) - interval '1 year'"
 
 
 def contexts(session: Session, dossiers: Iterable[Dossier], at: datetime, revision: int) -> list[Context]:
@@ -127,6 +129,8 @@ def _current(session: Session, revision: int) -> _Revision:
     fresh = _Revision(revision, almanac.read(session))
     for row in session.execute(text(_STAFF), {"roles": list(STAFF)}):
         fresh.staff.setdefault(row.unit_id, []).append((row.person_id, row.valid_from, row.valid_to))
+    for row in session.execute(text(_AWAY)):
+        fresh.away.setdefault(row.person_id, []).append((row.begins, row.ends))
     _revisions[engine] = fresh
     return fresh
 
@@ -141,10 +145,13 @@ def _context(session: Session, current: _Revision, dossier: Dossier, at: datetim
 
 
 def _there(current: _Revision, unit: int, at: datetime) -> list[int]:
+    """Who is in office in a unit and not away."""
     return [
         person
         for person, begins, ends in current.staff.get(unit, ())
-        if (begins is None or begins <= at) and (ends is None or at < ends)
+        if (begins is None or begins <= at)
+        and (ends is None or at < ends)
+        and not any(since <= at < until for since, until in current.away.get(person, ()))
     ]
 
 

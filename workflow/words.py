@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from states.definition import Definition
     from states.dossier import Dossier
-    from states.ladder import Topic
 
 PARIS = "Europe/Paris"
 """The zone of a dossier that no administration holds."""
@@ -197,7 +195,7 @@ def then(definition: Definition, kind: str, *, rung_index: int | None, trigger: 
     return f"sans suite à cette date, l'horloge demande : {event(definition, trigger or '').lower()}"
 
 
-_TOPICS = {
+TOPICS = {
     "autorisation-environnementale": (
         "Autorisation environnementale",
         "Installation classée, étude d'impact, enquête publique.",
@@ -223,34 +221,16 @@ _TOPICS = {
 """What some topics are called in a few words, and what they cover."""
 
 
-class _Topics(Mapping[str, tuple[str, str]]):
-    """A few words for every topic: ours, else those of the reference data, which is read when it is first needed."""
-
-    def __getitem__(self, code: str) -> tuple[str, str]:
-        """(what it is called, what it covers). Raises KeyError."""
-        if code in _TOPICS:
-            return _TOPICS[code]
-        known = self._known()[code]
-        return known.label, known.help
-
-    def __iter__(self) -> Iterator[str]:
-        """Every code, in order."""
-        return iter(sorted({*_TOPICS, *self._known()}))
-
-    def __len__(self) -> int:
-        """How many."""
-        return len({*_TOPICS, *self._known()})
-
-    @staticmethod
-    def _known() -> Mapping[str, Topic]:
-        from workflow import places  # noqa: PLC0415  (slow to read, and seldom needed)
-
-        return places.known_topics()
-
-
-TOPICS = _Topics()
-
-
 def topic(code: str | None) -> str:
     """What a topic is called; by its code when nobody has words for it."""
-    return TOPICS.get(code or "", (code or "", ""))[0]
+    return about(code or "")[0]
+
+
+def about(code: str) -> tuple[str, str]:
+    """What a topic is called and what it covers: in our few words, else in those of the reference data, else by its code."""
+    if code in TOPICS:
+        return TOPICS[code]
+    from workflow import places  # noqa: PLC0415  (slow to read, and seldom needed)
+
+    known = places.known_topics().get(code)
+    return (known.label, known.help) if known is not None else (code, "")

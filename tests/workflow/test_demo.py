@@ -144,7 +144,10 @@ def test_twelve_dossiers_stand_where_the_story_says(opened):
     dates = opened.dates()
     assert {key: dates[key] for key in DATES} == DATES
     assert opened.world.now() == opened.opens
-    assert opened.world.value("select count(*) from notices where state = 'queued'") == 0
+    waiting = "select d.reference, n.target, n.cause ->> 'kind' as kind, n.not_before from notices n join dossiers d on d.id = n.dossier_id where n.state = 'queued'"
+    assert [tuple(row) for row in opened.world.sql(waiting)] == [
+        ("52-0012", "manager", "vacancy", datetime(2026, 11, 24, 8, tzinfo=PARIS))
+    ]
     assert opened.world.sound()
 
 
