@@ -188,10 +188,9 @@ def _pairs(session: Session, statement: str, **params: Any) -> list[tuple[str, s
 
 def told(session: Session, notice: Outgoing) -> set[str]:
     """The addresses that were sent another notice of the same event: whoever sits in two seats reads it once."""
-    rows = session.execute(
-        text("select sent_to from notices where dossier_id = :dossier and seq = :seq and state = 'sent'"),
-        {"dossier": notice.dossier_id, "seq": notice.seq},
-    )
+    statement = """select n.sent_to from notices n join notices this on this.id = :id
+                   where n.dossier_id = this.dossier_id and n.seq = this.seq and n.subscriber = this.subscriber and n.state = 'sent'"""
+    rows = session.execute(text(statement), {"id": notice.id})
     return {mail for row in rows for mail in row.sent_to.split(", ")}
 
 
