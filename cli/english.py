@@ -35,6 +35,7 @@ _METAVARS = {
     "CHAMP=FICHIER": "FIELD=FILE",
     "CHAMP=VALEUR": "FIELD=VALUE",
     "CHOIX": "CHOICE",
+    "CHIFFRE": "FIGURE",
     "CLÉ": "KEY",
     "CODE": "CODE",
     "CSV": "CSV",
@@ -55,6 +56,7 @@ _METAVARS = {
     "MOTIF": "REASON",
     "N": "N",
     "NOM": "NAME",
+    "NOM[@VERSION]": "NAME[@VERSION]",
     "NOM@VERSION": "NAME@VERSION",
     "PORT": "PORT",
     "QUAND": "WHEN",
@@ -292,4 +294,29 @@ _SETTING_UP = {
     "Combien de dossiers au plus ; relancer continue.": "How many dossiers at most; run again to continue.",
     "Défait « migrate apply DE VERS » : les dossiers reviennent à la première version, avec les échéances qu'ils y auraient.": "Undo “migrate apply FROM TO”: the dossiers go back to the first version, with the due dates that they would have there.",
 }
-WORDS = {**_EVERYWHERE, **_METAVARS, **_CLOCKS, **_DOSSIERS, **_VERBS, **_OPERATING, **_REPLAY, **_SETTING_UP}
+_REPORT = {
+    "Où le temps se perd : promesses tenues ou non, attentes, qui a eu la balle.\n\nTout est calculé du journal. Les dossiers ouverts comptent ; sans donnée, rien n'est affirmé.": "Where time is lost: promises kept or not, waits, who had the ball.\n\nEverything is computed from the journal. Open dossiers count; without data, nothing is asserted.",
+    "Dossiers déposés depuis ce jour, compris.": "Dossiers submitted since this day, included.",
+    "Dossiers déposés jusqu'à ce jour, compris.": "Dossiers submitted until this day, included.",
+    "Tel qu'à cet instant : une date, ou un instant avec son fuseau (par défaut : maintenant).": "As of this instant: a date, or an instant with its time zone (by default: now).",
+    "Une administration, par son code.": "An administration, by its code.",
+    "Un Territoire d'industrie, par son code.": "A “Territoire d'industrie”, by its code.",
+    "Un département, par son code.": "A “departement” (French county), by its code.",
+    "Un sujet, par son code.": "A topic, by its code.",
+    "Un échelon, par son nom.": "A rung, by its name.",
+    "Une définition, ou une version d'elle.": "A definition, or one version of it.",
+    "Une ligne par unit (administration), departement, topic (sujet), rung (échelon), definition ou month (mois).": "A line for each unit, departement, topic, rung, definition or month.",
+    "Les dossiers d'un chiffre, par son nom dans --csv : open_late, triage:waiting, first_answer:closed_late…": "The dossiers of one figure, by its name in --csv: open_late, triage:waiting, first_answer:closed_late…",
+    "Répondre en CSV, pour un tableur.": "Answer as CSV, for a spreadsheet.",
+}
+WORDS = {
+    **_EVERYWHERE,
+    **_METAVARS,
+    **_CLOCKS,
+    **_DOSSIERS,
+    **_VERBS,
+    **_OPERATING,
+    **_REPLAY,
+    **_SETTING_UP,
+    **_REPORT,
+}
