@@ -92,9 +92,9 @@ def make(
             raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
         found = wanted(session, asked)
         units = {row[0]: (row[1], row[2]) for row in session.execute(text("select id, code, name from units"))}
-        labels = _labels(session)
+        called = labels(session)
     by = None if asked.by is None else _by(asked.by, units)
-    made = Made(Report(at or now, found, by), units, labels)
+    made = Made(Report(at or now, found, by), units, called)
     for key, reference, facts in stream(sessions, actor=actor, at=at or now):
         figures = made.report.add(facts)
         made.figures.update(figures)
@@ -148,6 +148,20 @@ def of(session: Session, ids: Sequence[int], at: datetime = _END) -> dict[int, F
     }
 
 
+def of_one(session: Session, key: int, upto: int) -> Facts:
+    """The facts of a dossier by its events up to one. Raises Refused: an event of a newer program."""
+    rows = connection(session).execute(_UPTO, {"id": key, "seq": upto}, binary=True)
+    return core.read(
+        Line(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], kinds(session, row[9])) for row in rows
+    )
+
+
+_UPTO = """
+select e.dossier_id, e.seq, e.at, e.effective, e.kind, e.role, e.command, e.facts, e.effect, e.definition_id
+from events e where e.dossier_id = %(id)s and e.seq <= %(seq)s order by e.seq
+"""
+
+
 def kinds(session: Session, definition: int) -> Kinds:
     """What the kinds of events of a definition mean. Raises Refused when this program cannot read it."""
     known = _kinds.setdefault(session.get_bind().engine, {})
@@ -156,7 +170,7 @@ def kinds(session: Session, definition: int) -> Kinds:
     return known[definition]
 
 
-def _labels(session: Session) -> dict[str, str]:
+def labels(session: Session) -> dict[str, str]:
     """What clocks are called, by the newest definition that has them."""
     found: dict[str, str] = {}
     for key in definitions.readable(session):
