@@ -307,6 +307,11 @@ _REPORT = {
     "Une définition, ou une version d'elle.": "A definition, or one version of it.",
     "Une ligne par unit (administration), departement, topic (sujet), rung (échelon), definition ou month (mois).": "A line for each unit, departement, topic, rung, definition or month.",
     "Les dossiers d'un chiffre, par son nom dans --csv : open_late, triage:waiting, first_answer:closed_late…": "The dossiers of one figure, by its name in --csv: open_late, triage:waiting, first_answer:closed_late…",
+    "Recalcule du journal tous les compteurs du rapport : aucune différence n'est attendue.\n\nLe code de sortie est 1 quand il y en a une.": "Reckon every counter of the report again from the journal: no difference is expected.\n\nThe exit code is 1 when there is one.",
+    "Compter de nouveau ce qui diffère, puis vérifier.": "Count again what differs, then verify.",
+    "csv (Excel français), xlsx (deux feuilles), xes ou ocel (OCEL 2.0, JSON) pour la fouille de processus.": "csv (French Excel), xlsx (two sheets), xes or ocel (OCEL 2.0, JSON) for process mining.",
+    "Le fichier à écrire, plutôt que la sortie.": "The file to write, rather than the output.",
+    "Exporte les dossiers (csv, xlsx) ou le journal (xes, ocel), à la suite, sans texte ni personne.": "Export the dossiers (csv, xlsx) or the journal (xes, ocel), as a stream, without a text or a person.",
     "Répondre en CSV, pour un tableur.": "Answer as CSV, for a spreadsheet.",
 }
 WORDS = {

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli import database, say
-from cli.door import Group
+from cli.door import REFUSED, Command, Group
 from cli.options import As, At, Json, day, moment, reader
 from states import report as figures
 from states.errors import BadInput, shown
+from workflow import business_time, counters, export, sheets
 from workflow import report as room
 from workflow.report import Asked, Made
 
@@ -125,8 +128,8 @@ def main(
     elif json:
         say.document(document(made, asked))
     elif as_csv:
-        say.raw("\ufeff")
-        say.raw(written(lines(made)))
+        for line in sheets.as_csv(lines(made)):
+            say.raw(line)
     else:
         told(made, asked)
 
@@ -140,6 +143,115 @@ def _check_listing(listing: str | None, made: Made) -> None:
     if listing not in known and not listing.startswith("court:"):
         accepted = ", ".join(sorted(made.figures)[:12]) or "aucun : il n'y a pas de donnée"
         raise BadInput("figure", f"chiffre inconnu : « {shown(listing)} »", field="--list", accepted=accepted)
+
+
+@report.command("verify", cls=Command)
+def verify(
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", metavar="", help="Compter de nouveau ce qui diffère, puis vérifier.", show_default=False
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Recalcule du journal tous les compteurs du rapport : aucune différence n'est attendue.
+
+    Le code de sortie est 1 quand il y en a une.
+    """
+    read, found = 0, list[counters.Difference]()
+    with database.sessions() as make:
+        mended = counters.repair(make) if repair else None
+        for read, wrong in counters.verify(make):  # noqa: B007  (the last count is said)
+            found += wrong
+    if json:
+        said = [{"dossier": one.dossier_id, "text": one.text} for one in found]
+        say.document({"dossiers": read, "differences": said, "repaired": mended})
+    else:
+        for one in found:
+            say.entry(f"dossier {one.dossier_id} : {one.text}" if one.dossier_id else one.text, style="red")
+        words = say.count(len(found), "différence")
+        say.line(f"{say.count(read, 'dossier')}, {words if found else 'aucune différence'}.")
+    if found:
+        raise typer.Exit(REFUSED)
+
+
+FORMATS = ("csv", "xlsx", "xes", "ocel")
+
+
+@report.command("export", cls=Command)
+def export_(
+    form: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORME",
+            help="csv (Excel français), xlsx (deux feuilles), xes ou ocel (OCEL 2.0, JSON) pour la fouille de processus.",
+            show_default=False,
+            autocompletion=lambda: list(FORMATS),
+        ),
+    ],
+    since: From = None,
+    until: To = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FICHIER", help="Le fichier à écrire, plutôt que la sortie.", show_default=False
+        ),
+    ] = None,
+    at: At = None,
+    as_: As = None,
+) -> None:
+    """Exporte les dossiers (csv, xlsx) ou le journal (xes, ocel), à la suite, sans texte ni personne."""
+    if form not in FORMATS:
+        raise BadInput("form", f"forme inconnue : « {shown(form)} »", field="FORME", accepted=", ".join(FORMATS))
+    if form == "xlsx" and output is None:
+        raise BadInput("output", "un classeur ne s'écrit que dans un fichier", field="--output", accepted="un fichier")
+    asked = Asked(day(since, "--from"), day(until, "--to"))
+    with database.sessions() as make:
+        with make() as session:
+            actor, now = reader(session, as_), business_time.now(session)
+            wanted, known = room.wanted(session, asked), export.units(session)
+            labels = room.labels(session)
+        when = moment(at) or now
+        if when > now:
+            raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
+        rows = ((ref, facts) for _, ref, facts in room.stream(make, actor=actor, at=when) if wanted.dossier(facts))
+        if form == "xlsx":
+            assert output is not None  # noqa: S101  (refused above)
+            with _file(output) as part:
+                book = sheets.Book(part, {"Dossiers": export.DOSSIERS, "Délais": export.PROMISES})
+                for ref, facts in rows:
+                    book.add("Dossiers", export.dossier(ref, facts, known, when))
+                    for row in export.promises(ref, facts, known, labels, when):
+                        book.add("Délais", row)
+                book.close()
+            return
+        if form == "csv":
+            body = sheets.as_csv(chain([export.DOSSIERS], (export.dossier(ref, one, known, when) for ref, one in rows)))
+        else:
+            body = export.FORMATS[form](make, actor=actor, at=when, wanted=wanted, known=known)
+        if output is None:
+            for piece in body:
+                sys.stdout.buffer.write(piece.encode())
+            sys.stdout.buffer.flush()
+            return
+        with _file(output) as path, path.open("wb") as file:
+            for piece in body:
+                file.write(piece.encode())
+
+
+@contextmanager
+def _file(output: Path) -> Iterator[Path]:
+    """A file beside the one wanted, which takes its place when it is whole: nothing half-written. Raises BadInput."""
+    part = output.with_name(f".{output.name}.part")
+    try:
+        yield part
+        part.replace(output)
+    except OSError as error:
+        words = f"« {shown(str(output))} » ne peut pas être écrit ({error.strerror})"
+        raise BadInput("output", words, field="--output", accepted="un fichier dans un répertoire où écrire") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 # --- as a document ----------------------------------------------------------------------------------------------------
@@ -204,20 +316,6 @@ def _wait_lines(name: str, which: str, found: dict[str, Any] | None) -> Iterator
 def _number(value: float | None) -> str:
     """A number as French sheets write it."""
     return "" if value is None else f"{value:.4f}".replace(".", ",")
-
-
-def written(rows: Iterator[tuple[str, ...]]) -> str:
-    """Rows as CSV for a French sheet: semicolons, and no cell that begins a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
-    for row in rows:
-        writer.writerow([harmless(cell) for cell in row])
-    return out.getvalue()
-
-
-def harmless(cell: str) -> str:
-    """A cell that no sheet takes for a formula: what begins like one is preceded by an apostrophe."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else cell
 
 
 # --- for a person -----------------------------------------------------------------------------------------------------
@@ -344,8 +442,8 @@ def _list(made: Made, listing: str, *, json: bool, as_csv: bool) -> None:
     heads = ("Référence", "Administration", "Phase", "Sujet", "Commune", "Déposé", "Clos", "Fois")
     rows = [(*map(_cell, _listed(one, made).values()), str(one.times)) for one in made.listed]
     if as_csv:
-        say.raw("\ufeff")
-        say.raw(written(iter([heads, *rows])))
+        for line in sheets.as_csv([heads, *rows]):
+            say.raw(line)
         return
     say.fact(listing, say.count(len(rows), "dossier"))
     say.table(heads, rows)

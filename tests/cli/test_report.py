@@ -54,3 +54,25 @@ def test_a_dossier_is_shown_as_it_was(cli, dossier):
     assert then["clocks"] == before["clocks"]
     assert len(now["events"]) >= len(then["events"])
     assert cli("show", dossier, "--at", "2020-01-01").code == 1
+
+
+def test_the_counters_are_proved_and_mended(cli, dossier, query):
+    cli("react")
+    said = cli("report", "verify", "--json")
+    assert (said.code, said.json) == (0, {"dossiers": 1, "differences": [], "repaired": None})
+    query("update counters set value = 7 where measure = 'dossiers'")
+    said = cli("report", "verify")
+    assert (said.code, "7 gardé, 1 calculé" in said.out) == (1, True)
+    assert "aucune différence" in cli("report", "verify", "--repair").out
+
+
+def test_exports_go_to_a_file_whole_or_not_at_all(cli, dossier, tmp_path):
+    assert cli("report", "export", "xlsx", "--output", tmp_path / "a.xlsx").code == 0
+    assert (tmp_path / "a.xlsx").read_bytes()[:2] == b"PK"
+    said = cli("report", "export", "csv")
+    assert said.out.splitlines()[1].startswith(f"{dossier};coupe-file@1;raccordement;64300;64;")
+    assert cli("report", "export", "ocel").json["objects"][0]["id"] == f"dossier:{dossier}"
+    assert cli("report", "export", "xlsx").code == 2
+    assert cli("report", "export", "pdf").code == 2
+    assert cli("report", "export", "xes", "--output", tmp_path / "no" / "a.xes").code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.xlsx"]
