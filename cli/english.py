@@ -312,6 +312,7 @@ _REPORT = {
     "csv (Excel français), xlsx (deux feuilles), xes ou ocel (OCEL 2.0, JSON) pour la fouille de processus.": "csv (French Excel), xlsx (two sheets), xes or ocel (OCEL 2.0, JSON) for process mining.",
     "Le fichier à écrire, plutôt que la sortie.": "The file to write, rather than the output.",
     "Exporte les dossiers (csv, xlsx) ou le journal (xes, ocel), à la suite, sans texte ni personne.": "Export the dossiers (csv, xlsx) or the journal (xes, ocel), as a stream, without a text or a person.",
+    "Rejoue les dossiers d'une période sous une autre définition, et dit ce qui aurait changé. Rien n'est écrit.\n\nCe que les personnes ont fait est refait à son heure ; l'horloge de l'autre définition agit à la place de celle d'alors.": "Live the dossiers of a period again under another definition, and say what would have changed. Nothing is written.\n\nWhat people did is done again at its time; the clock of the other definition acts in the place of the one of then.",
     "Répondre en CSV, pour un tableur.": "Answer as CSV, for a spreadsheet.",
 }
 WORDS = {

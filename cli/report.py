@@ -365,10 +365,11 @@ def _quantile(found: dict[str, Any], name: str) -> str:
     if found[name] is None:
         return "pas encore atteint"
     low, high = found[f"{name}_interval"]
-    return f"{_days(found[name])} ({_days(low)} à {_days(high)})"
+    return f"{days(found[name])} ({days(low)} à {days(high)})"
 
 
-def _days(seconds: float | None) -> str:
+def days(seconds: float | None) -> str:
+    """A duration in days, as French writes it."""
     return "?" if seconds is None else f"{seconds / timedelta(days=1).total_seconds():.1f} j".replace(".", ",")
 
 
@@ -398,7 +399,7 @@ def _court(said: dict[str, Any], made: Made) -> None:
     for party, one in said["court"].items():
         kind, _, key = party.partition(":")
         name = made.units[int(key)][1] if kind == "unit" else PARTIES[party]
-        rows.append((name, _days(one["seconds"]), f"{100 * one['share']:.0f} %"))
+        rows.append((name, days(one["seconds"]), f"{100 * one['share']:.0f} %"))
     say.table(("Partie", "Temps", "Part"), rows)
 
 

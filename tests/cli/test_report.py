@@ -76,3 +76,16 @@ def test_exports_go_to_a_file_whole_or_not_at_all(cli, dossier, tmp_path):
     assert cli("report", "export", "pdf").code == 2
     assert cli("report", "export", "xes", "--output", tmp_path / "no" / "a.xes").code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.xlsx"]
+
+
+def test_whatif_says_what_would_have_changed_and_writes_nothing(cli, dossier, counts, tmp_path):
+    before = counts()
+    said = cli("whatif", "--definition", "coupe-file", "--json").json
+    assert (said["dossiers"], said["changed"], said["refused"]) == (1, 0, [])
+    assert said["was"]["units"] == said["would"]["units"] != []
+    assert "1 dossier" in cli("whatif", "--definition", "coupe-file").out
+    assert "Pas de donnée" in cli("whatif", "--definition", "projet").out
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("id: coupe-file")
+    assert cli("whatif", "--definition", wrong).code == 2
+    assert counts() == before
