@@ -313,6 +313,7 @@ _REPORT = {
     "Le fichier à écrire, plutôt que la sortie.": "The file to write, rather than the output.",
     "Exporte les dossiers (csv, xlsx) ou le journal (xes, ocel), à la suite, sans texte ni personne.": "Export the dossiers (csv, xlsx) or the journal (xes, ocel), as a stream, without a text or a person.",
     "Rejoue les dossiers d'une période sous une autre définition, et dit ce qui aurait changé. Rien n'est écrit.\n\nCe que les personnes ont fait est refait à son heure ; l'horloge de l'autre définition agit à la place de celle d'alors.": "Live the dossiers of a period again under another definition, and say what would have changed. Nothing is written.\n\nWhat people did is done again at its time; the clock of the other definition acts in the place of the one of then.",
+    "Le rapport du règlement (UE) 2024/1735 (NZIA), article 42, paragraphe 2, point e), sur les projets de la base.\n\nPar technologie : procédures engagées, demandes refusées, décisions et leur durée, prolongations comprises ; les procédures en cours à côté, et ce qui manque pour être complet.": "The report of Regulation (EU) 2024/1735 (NZIA), article 42(2)(e), over the projects of the base.\n\nBy technology: processes begun, applications refused, decisions and how long they took, extensions included; the open processes beside, and what is missing to be complete.",
     "Répondre en CSV, pour un tableur.": "Answer as CSV, for a spreadsheet.",
 }
 WORDS = {

@@ -15,6 +15,7 @@ import typer
 from cli import database, say
 from cli.door import REFUSED, Command, Group
 from cli.options import As, At, Json, day, moment, reader
+from states import nzia as european
 from states import report as figures
 from states.errors import BadInput, shown
 from workflow import business_time, counters, export, sheets
@@ -174,6 +175,55 @@ def verify(
         say.line(f"{say.count(read, 'dossier')}, {words if found else 'aucune différence'}.")
     if found:
         raise typer.Exit(REFUSED)
+
+
+@report.command("nzia", cls=Command)
+def nzia(since: From = None, until: To = None, as_: As = None, json: Json = False) -> None:
+    """Le rapport du règlement (UE) 2024/1735 (NZIA), article 42, paragraphe 2, point e), sur les projets de la base.
+
+    Par technologie : procédures engagées, demandes refusées, décisions et leur durée, prolongations comprises ; les procédures en cours à côté, et ce qui manque pour être complet.
+    """
+    begins, ends = room.period(day(since, "--from"), day(until, "--to"))
+    if begins is None or ends is None:
+        raise BadInput("period", "la période du rapport est à dire", field="--from", accepted="--from DATE --to DATE")
+    with database.sessions() as make:
+        with make() as session:
+            actor, now = reader(session, as_), business_time.now(session)
+        given = room.stream(make, actor=actor, at=min(now, ends))
+        found = european.nzia(
+            ((reference, facts) for _, reference, facts in given), since=begins, until=ends, now=now, zone=room.ZONE
+        )
+    said = european.plain(found)
+    if json:
+        say.document({"from": since, "to": until, "at": min(now, ends), **said})
+        return
+    _european(said, f"du {begins:%d/%m/%Y} au {ends - timedelta(days=1):%d/%m/%Y}")
+
+
+def _european(said: dict[str, Any], period: str) -> None:
+    say.line(f"Règlement (UE) 2024/1735, article 42(2)(e), {period}", style="bold")
+    if not said["technologies"]:
+        say.line(f"{NO_DATA.capitalize()} : aucun projet dans cette période.")
+    rows = []
+    for name, one in said["technologies"].items():
+        spread, ages = one["decided"], one["open_ages"]
+        rows.append(
+            (name, str(one["begun"]), str(one["applications_refused"]), str(one["decisions_approved"]),
+             str(one["decisions_refused"]), _range(spread), str(one["extended"]), f"{one['open']} ({_range(ages)})")
+        )  # fmt: skip
+    heads = ("Technologie", "Engagées", "Demandes refusées", "Accordées", "Refusées", "Durée des décidées")
+    say.table((*heads, "Prolongées", "En cours (âge)"), rows)
+    say.line("Il manque, pour être complet", style="bold")
+    for one in said["missing"]:
+        say.line(f"- {one['text']} : {', '.join(one['dossiers'][:20])}")
+    for words in said["never_here"]:
+        say.line(f"- {words}")
+
+
+def _range(spread: dict[str, float] | None) -> str:
+    if spread is None:
+        return NO_DATA
+    return f"médiane {spread['median']:g} jours, de {spread['min']:g} à {spread['max']:g}".replace(".", ",")
 
 
 FORMATS = ("csv", "xlsx", "xes", "ocel")

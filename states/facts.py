@@ -72,6 +72,7 @@ class Promise:
     unit: int | None
     rung: str | None
     stopped: tuple[Span, ...] = ()
+    extended: tuple[str, ...] = ()
 
     def late(self, now: datetime) -> bool:
         """Whether it was not kept, or is not any more: at the due instant one is still in time."""
@@ -281,4 +282,4 @@ def _promise(
 ) -> Promise:
     ran = clocks.run(name, clock, [hold for hold in holds if clock.end is None or hold.since < clock.end])
     stopped = [(clock.start, ran.start)] if ran.start > clock.start else []
-    return Promise(name, family, clock.start, clock.due, clock.end, unit, rung, (*stopped, *ran.pauses))
+    return Promise(name, family, clock.start, clock.due, clock.end, unit, rung, (*stopped, *ran.pauses), clock.extended)

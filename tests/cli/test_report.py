@@ -89,3 +89,16 @@ def test_whatif_says_what_would_have_changed_and_writes_nothing(cli, dossier, co
     wrong.write_text("id: coupe-file")
     assert cli("whatif", "--definition", wrong).code == 2
     assert counts() == before
+
+
+def test_the_european_report_says_what_is_missing(cli):
+    assert "Pas de donnée" in cli("report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31").out
+    assert cli("report", "nzia").code == 2
+    given = ["--topic", "raccordement", "--commune", "64300", "--title", "Usine de cellules"]
+    fields = ["--set", "regulation=nzia", "--set", "technologie=autre", "--set", "capacite=1_gw_ou_plus"]
+    said = cli("submit", *given, *fields, "--definition", "projet", "--as", "directrice-lacq", "--json")
+    assert said.code == 0, said.err
+    found = cli("report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31", "--json").json
+    assert found["technologies"]["autre"]["open"] == 1
+    assert {one["what"] for one in found["missing"]} == {"other", "completeness"}
+    assert "point" in cli("report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31").out
