@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +23,8 @@ from starlette.exceptions import HTTPException
 from states import clocks
 from states.dossier import Actor
 from states.errors import BadInput, Refused
-from workflow import access, attempts, dossiers, queue, tokens, words
+from web import calculator
+from workflow import access, attempts, dossiers, law, queue, tokens, words
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -31,6 +33,7 @@ from workflow.queue import Ball, Filters, Row
 from workflow.view import View, load, written
 
 SUBMISSIONS, PER = 300, timedelta(hours=1)
+LONGEST_CASE = 100_000
 bearer = HTTPBearer(auto_error=False, description="Un jeton de la page « Mon compte ».")
 
 
@@ -223,6 +226,14 @@ class Done(BaseModel):
     repeated: bool
 
 
+class Computed(BaseModel):
+    """A date, or what else was asked for, and why: the steps, and the same as sentences."""
+
+    id: str | int | float | bool | None
+    result: Any
+    explanation: dict[str, Any]
+
+
 class Me(BaseModel):
     """Who a token acts for."""
 
@@ -355,6 +366,24 @@ def act(
     response.headers["ETag"] = f'"{result.version}"'
     return Done(reference=view.reference, seq=result.seq, state=result.state, version=result.version,
                 events=list(result.kinds), repeated=result.repeated)  # fmt: skip
+
+
+_CASE: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {
+    "schema": {"type": "object", "description": "Un cas de « coupe-file compute »."},
+    "example": {"rule": "jours_ouvres", "start": "2026-12-21", "duration": 10}}}}}  # fmt: skip
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.post("/compute", openapi_extra=_CASE, response_model=Computed)
+def compute(request: Request, raw: Annotated[bytes, Depends(_body)]) -> Response:
+    """Compute a date and say why: the line that `coupe-file compute` answers. For anybody, without a token."""
+    calculator.limit(request)
+    if len(raw) > LONGEST_CASE:
+        raise BadInput("length", f"{len(raw)} octets", field="body", accepted=f"{LONGEST_CASE} octets au plus")
+    return Response(orjson.dumps(law.answered(law.read(raw, "body"))), media_type="application/json")
 
 
 @router.get("/overview")

@@ -15,6 +15,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /                                200    303   303    303  303  303  303
 /aide                            200    200   200    200  200  200  200
 /accessibilite                   200    200   200    200  200  200  200
+/calculateur                     200    200   200    200  200  200  200
 /connexion                       200    303   303    303  303  303  303
 /connexion/siege                 303    200   200    200  200  200  200
 /connexion/lien/{secret}         410    410   410    410  410  410  410
@@ -65,6 +66,7 @@ GET /dossiers                    401    200   200    200  200  200  200
 GET /dossiers/{ref}              401    404   200    404  200  200  200
 GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
 GET /overview                    401    403   403    403  403  403  200
+POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
 POST /dossiers/{ref}/write       401    404   422    404  422  422  422
 POST /dossiers/{ref}/message     401    404   422    404  422  422  422
