@@ -24,7 +24,7 @@ from states import clocks
 from states.dossier import Actor
 from states.errors import BadInput, Refused
 from web import calculator
-from workflow import access, attempts, dossiers, law, queue, tokens, words
+from workflow import access, attempts, dossiers, law, queue, tokens, why, words
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -188,6 +188,54 @@ class Journal(BaseModel):
     events: list[Happened]
 
 
+class Version(BaseModel):
+    """A date that a clock had, from an instant on."""
+
+    since: datetime
+    event: str
+    role: str
+    cycle: int
+    due: datetime
+
+
+class Derived(BaseModel):
+    """A clock and why its date is what it is; `gross_seconds` ran since its start, `net_seconds` without what was held."""
+
+    name: str
+    label: str
+    family: str
+    start: datetime
+    due: datetime
+    end: datetime | None
+    cycle: int
+    paused: bool
+    gross_seconds: float
+    net_seconds: float
+    steps: list[dict[str, Any]]
+    fr: list[str]
+    en: list[str]
+    versions: list[Version]
+
+
+class Turn(BaseModel):
+    """From one instant to another, one party had the ball: `holder`, `third_party`, `unit:12`, or `nobody`."""
+
+    party: str
+    name: str
+    since: datetime
+    until: datetime
+    seconds: float
+
+
+class Clocks(BaseModel):
+    """The clocks of a dossier, and who had the ball: the turns follow one another without a gap."""
+
+    reference: str
+    now: datetime
+    clocks: list[Derived]
+    turns: list[Turn]
+
+
 class Deposit(BaseModel):
     """What opens a dossier."""
 
@@ -334,6 +382,21 @@ def journal(caller: Reads, ref: Reference) -> Journal:
     with caller.make() as session:
         view = load(session, access.find(session, ref, caller.actor), caller.actor)
     return Journal(reference=view.reference, events=[_happened(view, event) for event in view.events])
+
+
+@router.get("/dossiers/{ref}/clocks")
+def derived(caller: Reads, ref: Reference) -> Clocks:
+    """Why each date of a dossier is what it is, the dates it had before, and who had the ball."""
+    with caller.make() as session:
+        view = load(session, access.find(session, ref, caller.actor), caller.actor)
+    return Clocks(
+        reference=view.reference, now=view.now, clocks=[Derived(**why.data(each)) for each in why.explained(view)],
+        turns=[
+            Turn(party=one.party, name=why.name_of(view, one.party), since=one.since, until=one.until,
+                 seconds=one.lasted.total_seconds())
+            for one in why.turns(view)
+        ],
+    )  # fmt: skip
 
 
 @router.post("/dossiers/{ref}/{trigger}")

@@ -65,6 +65,7 @@ GET /communes?q=lacq             401    200   200    200  200  200  200
 GET /dossiers                    401    200   200    200  200  200  200
 GET /dossiers/{ref}              401    404   200    404  200  200  200
 GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
+GET /dossiers/{ref}/clocks       401    404   200    404  200  200  200
 GET /overview                    401    403   403    403  403  403  200
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
