@@ -18,6 +18,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /calculateur                     200    200   200    200  200  200  200
 /connexion                       200    303   303    303  303  303  303
 /connexion/siege                 303    200   200    200  200  200  200
+/agenda/{secret}.ics             404    404   404    404  404  404  404
 /connexion/lien/{secret}         410    410   410    410  410  410  410
 /compte                          303    200   200    200  200  200  200
 /dossiers                        303    200   200    403  403  403  403
@@ -55,6 +56,7 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /deposer/{key}/effacer           401    303   303    403  403  403  403
 /compte/jetons                   401    422   422    422  422  422  422
 /compte/jetons/1/fin             401    303   303    303  303  303  303
+/compte/agenda                   401    200   200    200  200  200  403
 /compte/mot-de-passe             401    422   422    422  422  422  422
 """
 API = """
