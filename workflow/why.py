@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from states import clocks, court, reasons
-from states.court import Turn
+from states import clocks, court, explanation, reasons
+from states.court import HOLDER, NOBODY, THIRD_PARTY, Turn
 from states.dossier import Actor, Clock
 from states.errors import BadInput, shown
 from states.explanation import Step
@@ -90,3 +90,34 @@ def _versions(seen: View, name: str) -> list[Version]:
 def turns(seen: View) -> list[Turn]:
     """Who had the ball from the submission to the closing, or to now; the parts add up to the whole."""
     return court.turns(((event.effective, event.effect) for event in seen.events), seen.now)
+
+
+PARTIES = {HOLDER: "le porteur", THIRD_PARTY: "un tiers", NOBODY: "personne"}
+
+
+def name_of(seen: View, party: str) -> str:
+    """Who a party of a turn is, in French."""
+    unit = party.partition(":")[2]
+    return PARTIES.get(party) or seen.names["unit"].get(int(unit), f"unité {unit}")
+
+
+def data(each: Explained) -> dict[str, Any]:
+    """A clock and its derivation for a program: the command and the API both answer this."""
+    return {
+        "name": each.name,
+        "label": each.label,
+        "family": each.family,
+        "due": each.clock.due,
+        "start": each.clock.start,
+        "end": each.clock.end,
+        "cycle": each.clock.n,
+        "paused": each.paused,
+        "gross_seconds": each.gross.total_seconds(),
+        "net_seconds": each.net.total_seconds(),
+        "steps": explanation.data(each.steps),
+        **{name: explanation.sentences(each.steps, name) for name in explanation.LANGUAGES},
+        "versions": [
+            {"since": one.since, "event": one.kind, "role": one.actor.role, "cycle": one.cycle, "due": one.due}
+            for one in each.versions
+        ],
+    }
