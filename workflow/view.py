@@ -170,7 +170,7 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
     return View(
         key, reference, loaded, dossier, present[1], unit, commune, at, actor, _texts(session, dossier, events) if sees else {},
         (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
-        _names(session, events, persons=sees), versions,
+        _names(session, events, persons=sees), versions, context.almanac,
     )  # fmt: skip
 
 
