@@ -44,6 +44,8 @@ PLACES = {
     "clock": (OPERATE, "cli.clock", "clock"),
     "directory": (SET_UP, "cli.administrations", "directory"),
     "territories": (SET_UP, "cli.territories", "territories"),
+    "absence": (SET_UP, "cli.people", "absence"),
+    "vacancies": (OPERATE, "cli.people", "vacancies"),
     "calendar": (SET_UP, "cli.calendars", "calendar"),
     "workflow": (SET_UP, "cli.circuits", "workflow"),
 }

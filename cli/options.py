@@ -30,6 +30,10 @@ As = Annotated[
         show_default=False,
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", metavar="", help="Dire ce qui changerait, sans rien écrire.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Répondre par un document JSON.", show_default=False)]
 Key = Annotated[
     str | None,

@@ -80,7 +80,7 @@ def _contents(seen: View) -> None:
     for name, value in data.items():
         body = written(seen, value, name)
         if name not in ("topic", "commune", "title") and (body is not None or not isinstance(value, dict)):
-            say.fact({"blockage": "Ce qui bloque"}.get(name, name), body if body is not None else str(value))
+            say.fact(words.LABELS.get(name, name), body if body is not None else words.choice(str(value)))
     if not seen.sees_texts:
         say.line("(les textes du dossier ne sont lisibles que par ses parties et les services saisis)", style="dim")
     if seen.dossier.closed_at is not None:

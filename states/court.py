@@ -54,10 +54,18 @@ def party_of(dossier: Dossier) -> str:
     """Who has the ball of a dossier as it stands: a party of `Turn`, or `closed`."""
     if dossier.closed_at is not None:
         return CLOSED
-    hold = dossier.hold
-    if hold is not None and stops(hold):
-        return THIRD_PARTY if hold.motive == THIRD_PARTY else HOLDER
+    outside = awaited(dossier)
+    if outside is not None:
+        return outside
     return NOBODY if dossier.unit is None else f"unit:{dossier.unit}"
+
+
+def awaited(dossier: Dossier) -> str | None:
+    """Who outside has the ball, `holder` or `third_party`; None while a unit has it."""
+    hold = dossier.hold
+    if hold is None or not stops(hold):
+        return None
+    return THIRD_PARTY if hold.motive == THIRD_PARTY else HOLDER
 
 
 def stops(hold: Hold) -> bool:

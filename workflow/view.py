@@ -12,7 +12,8 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from states import clocks
+from states import clocks, court
+from states.almanac import Almanac
 from states.decide import settle
 from states.definition import Definition, Trigger
 from states.dossier import SYSTEM, Actor, Dossier
@@ -73,6 +74,7 @@ class View:
     events: tuple[Recorded, ...]
     names: dict[str, dict[int, str]]
     versions: dict[str, Definition]
+    almanac: Almanac
 
     @property
     def definition(self) -> Definition:
@@ -87,6 +89,11 @@ class View:
     def zone(self) -> str:
         """The time zone that its dates are said in."""
         return self.unit.zone if self.unit is not None else words.PARIS
+
+    @property
+    def awaited(self) -> str | None:
+        """Who outside the administrations has the ball: `holder`, `third_party`; None while a unit has it."""
+        return court.awaited(self.dossier)
 
     @property
     def sees_texts(self) -> bool:
@@ -122,7 +129,7 @@ def load(session: Session, key: int, actor: Actor) -> View:
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
         allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        versions,
+        versions, context.almanac,
     )  # fmt: skip
 
 
@@ -163,7 +170,7 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
     return View(
         key, reference, loaded, dossier, present[1], unit, commune, at, actor, _texts(session, dossier, events) if sees else {},
         (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
-        _names(session, events, persons=sees), versions,
+        _names(session, events, persons=sees), versions, context.almanac,
     )  # fmt: skip
 
 
