@@ -23,6 +23,8 @@ PLACES = {
     "route": (READ, "cli.route", "route"),
     VERBS: (ACT, "cli.verbs", "own"),
     "act": (ACT, "cli.verbs", "act"),
+    "share": (ACT, "cli.people", "share"),
+    "leave": (ACT, "cli.people", "leave"),
     "sweep": (OPERATE, "cli.operate", "run_sweep"),
     "react": (OPERATE, "cli.operate", "react"),
     "deliver": (OPERATE, "cli.main", "deliver"),

@@ -127,6 +127,8 @@ _DOSSIERS = {
 # The verbs of the shipped coupe-file: their commands, their fields, and what completion says of each value.
 _VERBS = {
     "Orienter.\n\nOuvert à : référent, chef de service. Depuis : Déposé.": "Send a new dossier to the administration in charge.\n\nOpen to: referent, head of unit. From: submitted.",
+    "Prendre.\n\nOuvert à : référent, chef de service. Depuis : tout état ouvert.": "Take a dossier that nobody follows.\n\nOpen to: referent, head of unit. From: any open state.",
+    "Rendre.\n\nOuvert à : référent, chef de service. Depuis : tout état ouvert.": "Give a dossier back: nobody of the unit follows it then.\n\nOpen to: referent, head of unit. From: any open state.",
     "Attribuer.\n\nOuvert à : référent, chef de service. Depuis : tout état ouvert.": "Give a dossier to a person of the unit.\n\nOpen to: referent, head of unit. From: any open state.",
     "Demander au porteur.\n\nOuvert à : référent, chef de service. Depuis : tout état ouvert.": "Ask the holder for something, and wait for it.\n\nOpen to: referent, head of unit. From: any open state.",
     "Répondre.\n\nOuvert à : porteur. Depuis : tout état ouvert.": "Answer what the holder was asked for.\n\nOpen to: holder. From: any open state.",
@@ -149,6 +151,8 @@ _VERBS = {
     "Le texte de --note, lu dans un fichier, ou - pour l'entrée standard.": "The text of --note, read from a file, or - for standard input.",
     "Orienter": "Send to the administration in charge",
     "Attribuer": "Give to a person of the unit",
+    "Prendre": "Take to follow it yourself",
+    "Rendre": "Give back to the unit",
     "Demander au porteur": "Ask the holder and wait",
     "Répondre": "Answer what was asked",
     "Lever la demande": "Stop waiting for the holder",
@@ -275,6 +279,10 @@ _SETTING_UP = {
     "Montre les absences en cours et à venir, et qui supplée.": "Show the absences that last or are to come, and who stands in.",
     "Le numéro de l'absence.": "The number of the absence.",
     "Met fin à une absence maintenant ; celle qui n'a pas commencé est retirée.": "End an absence now; one that has not begun is withdrawn.",
+    "Qui reprend ses dossiers ; à défaut, l'administration.": "Who takes over their dossiers; by default, the administration.",
+    "Dit le départ d'une personne : ses sièges sont clos maintenant, et tout ce qu'elle suit est remis à quelqu'un.\n\nElle le dit elle-même, pour tous ses sièges, ou son chef de service, pour ceux de son administration. Si un dossier ne peut pas être remis, rien n'est changé.": "Say that a person leaves: their seats close now, and all that they follow is handed over.\n\nThey say so themselves, for all their seats, or their head of unit, for those of the unit. If one dossier cannot be handed over, nothing is changed.",
+    "Les dossiers à répartir ; à défaut, tous ceux que personne ne suit.": "The dossiers to share out; by default, all those that nobody follows.",
+    "Répartit les dossiers que personne ne suit : chacun à qui, dans l'administration, en suit le moins et est là.": "Share out the dossiers that nobody follows: each to whoever of the unit follows the fewest and is there.",
     "Aussi les administrations sans dossier en cours.": "Administrations without an open dossier too.",
     "Montre les administrations où personne n'est en fonction ni suppléé, et les dossiers qui y attendent.": "Show the administrations where nobody is in office or stood in for, and the dossiers that wait there.",
     "L'annuaire : administrations, personnes, compétences, communes.": "The directory: administrations, people, competences, municipalities.",

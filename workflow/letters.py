@@ -16,6 +16,7 @@ _HAPPENED = {
     SUBMIT: ("dossier déposé", "Le dossier a été déposé."),
     "triage": ("dossier orienté", "Le dossier a été orienté vers l'administration compétente."),
     "assign": ("dossier attribué", "Le dossier vous est attribué."),
+    "release": ("dossier rendu", "Plus personne ne suit le dossier dans votre administration : il est à prendre."),
     "hold": ("une réponse vous est demandée", "L'administration a besoin d'une réponse de votre part."),
     "answer": ("le porteur a répondu", "Le porteur de projet a répondu à la demande."),
     "end_hold": (
