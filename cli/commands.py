@@ -45,6 +45,7 @@ PLACES = {
     "directory": (SET_UP, "cli.administrations", "directory"),
     "territories": (SET_UP, "cli.territories", "territories"),
     "absence": (SET_UP, "cli.people", "absence"),
+    "reminders": (SET_UP, "cli.people", "reminders"),
     "vacancies": (OPERATE, "cli.people", "vacancies"),
     "calendar": (SET_UP, "cli.calendars", "calendar"),
     "workflow": (SET_UP, "cli.circuits", "workflow"),

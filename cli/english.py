@@ -283,6 +283,8 @@ _SETTING_UP = {
     "Dit le départ d'une personne : ses sièges sont clos maintenant, et tout ce qu'elle suit est remis à quelqu'un.\n\nElle le dit elle-même, pour tous ses sièges, ou son chef de service, pour ceux de son administration. Si un dossier ne peut pas être remis, rien n'est changé.": "Say that a person leaves: their seats close now, and all that they follow is handed over.\n\nThey say so themselves, for all their seats, or their head of unit, for those of the unit. If one dossier cannot be handed over, nothing is changed.",
     "Les dossiers à répartir ; à défaut, tous ceux que personne ne suit.": "The dossiers to share out; by default, all those that nobody follows.",
     "Répartit les dossiers que personne ne suit : chacun à qui, dans l'administration, en suit le moins et est là.": "Share out the dossiers that nobody follows: each to whoever of the unit follows the fewest and is there.",
+    "immediate (à l'heure de chacun), daily (le message du jour) ou none (aucun).": "immediate (each at its time), daily (the letter of the day) or none.",
+    "Dit comment une personne veut être rappelée. Ce que la loi impose de rappeler l'est toujours.": "Say how a person wants to be reminded. What the law requires is always recalled.",
     "Aussi les administrations sans dossier en cours.": "Administrations without an open dossier too.",
     "Montre les administrations où personne n'est en fonction ni suppléé, et les dossiers qui y attendent.": "Show the administrations where nobody is in office or stood in for, and the dossiers that wait there.",
     "L'annuaire : administrations, personnes, compétences, communes.": "The directory: administrations, people, competences, municipalities.",

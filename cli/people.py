@@ -12,7 +12,7 @@ from cli import database, say
 from cli.door import Command, Group
 from cli.options import As, By, Json, operator, person
 from states.errors import BadInput
-from workflow import absences, caseload, operations
+from workflow import absences, caseload, digests, operations
 from workflow import vacancies as found
 from workflow.absences import Absence
 from workflow.access import find
@@ -193,6 +193,26 @@ def share(
     if not given:
         say.line("Rien à répartir : quelqu'un suit chaque dossier.")
     _given(given)
+
+
+def reminders(
+    login: Login,
+    how: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUAND",
+            help="immediate (à l'heure de chacun), daily (le message du jour) ou none (aucun).",
+            show_default=False,
+        ),
+    ],
+    by: By = None,
+) -> None:
+    """Dit comment une personne veut être rappelée. Ce que la loi impose de rappeler l'est toujours."""
+    with database.writing() as session:
+        who = operator(by)
+        digests.prefer(session, login, how)
+        operations.record(session, "reminders", who=who, subject={"login": login, "reminders": how})
+    say.line(f"Rappels de {login} : {how}.", style="green")
 
 
 def _given(given: list[Given]) -> None:
