@@ -20,7 +20,7 @@ from config.administrations import shipped
 from states import ladder
 from states.errors import BadInput
 from workflow import administrations as units
-from workflow import business_time, directory_file, places, words
+from workflow import business_time, directory_file, places, queue, words
 from workflow.directory_file import Lines
 
 directory = typer.Typer(
@@ -259,7 +259,6 @@ _STATEMENTS = {
         select p.login, p.name, m.role, u.code as unit from persons p left join memberships m on m.person_id = p.id
             and (m.valid_from is null or m.valid_from <= (select business_now())) and (m.valid_to is null or (select business_now()) < m.valid_to)
         left join units u on u.id = m.unit_id order by p.login, m.id""",
-    Listed.topics: "select topic, count(distinct area) as areas from competences where topic <> '*' group by topic order by topic",
     Listed.communes: "select code, name from communes order by code",
 }
 
@@ -273,7 +272,10 @@ def listed(
 ) -> None:
     """Montre les administrations, les personnes, les sujets ou les communes de l'annuaire, avec leurs codes."""
     with database.reading() as session:
-        rows = [dict(row._mapping) for row in session.execute(text(_STATEMENTS[what]))]  # noqa: SLF001  (SQLAlchemy's public name)
+        if what is Listed.topics:
+            rows = [{"topic": code, "label": words.topic(code)} for code in queue.topics(session)]
+        else:
+            rows = [dict(row._mapping) for row in session.execute(text(_STATEMENTS[what]))]  # noqa: SLF001  (SQLAlchemy's public name)
     if json:
         say.document({what.value: rows})
         return
@@ -301,5 +303,5 @@ def _told(what: Listed, rows: list[dict[str, Any]]) -> tuple[tuple[str, ...], li
             for r in rows
         ]
     if what is Listed.topics:
-        return ("Sujet", "Territoires"), [(r["topic"], str(r["areas"])) for r in rows]
+        return ("Sujet", "Libellé"), [(r["topic"], r["label"]) for r in rows]
     return ("Code INSEE", "Commune"), [(r["code"], r["name"]) for r in rows]

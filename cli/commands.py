@@ -20,6 +20,8 @@ PLACES = {
     "queue": (READ, "cli.reading", "queue"),
     "journal": (READ, "cli.reading", "journal"),
     "explain": (READ, "cli.explain", "explain"),
+    "report": (READ, "cli.report", "report"),
+    "whatif": (READ, "cli.whatif", "whatif"),
     "route": (READ, "cli.route", "route"),
     VERBS: (ACT, "cli.verbs", "own"),
     "act": (ACT, "cli.verbs", "act"),
@@ -42,6 +44,8 @@ PLACES = {
     "clock": (OPERATE, "cli.clock", "clock"),
     "directory": (SET_UP, "cli.administrations", "directory"),
     "territories": (SET_UP, "cli.territories", "territories"),
+    "absence": (SET_UP, "cli.people", "absence"),
+    "vacancies": (OPERATE, "cli.people", "vacancies"),
     "calendar": (SET_UP, "cli.calendars", "calendar"),
     "workflow": (SET_UP, "cli.circuits", "workflow"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from config import yamltext
 from config.holidays import of_zone
 from states import fields
 from states.calendar import WEEKDAYS, calendar
-from workflow import business_time, directory, directory_file, reconcile, scenario
+from workflow import absences, business_time, directory, directory_file, reconcile, scenario
 from workflow.scenario import Step
 
 FILE = Path(config.__file__).parent / "demo" / "dossiers.yaml"
@@ -51,6 +51,9 @@ def seed(make: sessionmaker[Session]) -> None:
         directory_file.write(session, administrations.sheets(administrations.SAMPLE))
     scenario.play(make, steps, opens=opens)
     with make.begin() as session:
+        for one in yamltext.read(FILE).data["absences"]:
+            first, last = (date.fromisoformat(one[name]) for name in ("from", "to"))
+            absences.add(session, one["login"], first, last, substitute=one["substitute"])
         business_time.resume(session)
         reconcile.beat(session, OPENED)
 

@@ -81,7 +81,10 @@ def _hold_open(draft: Draft) -> Refusal:
 
 def _member_of_unit(draft: Draft) -> Refusal:
     if draft.args["to_user"] not in draft.context.members:
-        return "not_a_member", "cette personne n'est pas en fonction dans l'administration qui tient le dossier"
+        return (
+            "not_a_member",
+            "cette personne n'est pas en fonction dans l'administration qui tient le dossier, ou est absente",
+        )
     return None
 
 

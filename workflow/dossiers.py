@@ -170,7 +170,9 @@ _KEYS = "select nextval(pg_get_serial_sequence('dossiers', 'id')) from generate_
 
 def _open(session: Session, submissions: Sequence[Submission], actor: Actor) -> list[Submitted]:
     keys = session.execute(text(_KEYS), {"n": len(submissions)}).scalars().all()
-    now, revision = session.execute(text("select business_now(), revision from directory")).one()
+    now: datetime = session.execute(text("select business_now()")).scalar_one()
+    directory.keep_places(session, (submission.args for submission in submissions), now)
+    revision: int = session.execute(text("select revision from directory")).scalar_one()
     changes, openings, parties = [], [], []
     for key, submission in zip(keys, submissions, strict=True):
         at = submission.at or now

@@ -10,6 +10,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.dossier import Json
 from states.explanation import LANGUAGES, ends_day
 from workflow.outbox import Outgoing
+from workflow.vacancies import KIND
 
 _HAPPENED = {
     SUBMIT: ("dossier déposé", "Le dossier a été déposé."),
@@ -83,12 +84,25 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
         return _missed(cause, clock, zone)
     if cause["kind"] == REFUSE:
         return "l'horloge n'a pas pu agir", f"L'horloge voulait agir ({cause.get('trigger')}) : {cause['message']}"
+    if cause["kind"] == KIND:
+        return _vacancy(notice)
     if cause["kind"] == IDLE:
         return "dossier sans échéance", "Aucune horloge ne court plus sur ce dossier, et il est toujours ouvert."
     if "was" in cause:
         return _moved(cause, clock, zone)
     found = _HAPPENED.get(cause["kind"])
     return found or (cause["kind"], f"Événement : {cause['kind']}.")
+
+
+def _vacancy(notice: Outgoing) -> tuple[str, str]:
+    """That nobody is where a dossier waits."""
+    number = notice.cause["dossiers"]
+    waiting = "un dossier y attend" if number == 1 else f"{number} dossiers y attendent"
+    unit = notice.unit or "une administration"
+    return (
+        f"personne n'est en fonction, {unit}",
+        f"Personne n'est en fonction ni suppléé : {unit} ; {waiting}. Il faut y nommer quelqu'un, ou transmettre. {ONCE}",
+    )
 
 
 def _missed(cause: Json, clock: str, zone: ZoneInfo) -> tuple[str, str]:

@@ -150,6 +150,52 @@ class Membership(Base):
     valid_to: Mapped[datetime | None]
 
 
+class Absence(Base):
+    """A person who is away from an instant until another, and who stands in."""
+
+    __tablename__ = "absences"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_absences_person"),
+        ForeignKeyConstraint(["substitute_id"], ["persons.id"], name="fk_absences_substitute"),
+        CheckConstraint("begins < ends", name="ck_absences_span"),
+        CheckConstraint("substitute_id <> person_id", name="ck_absences_substitute"),
+        Index("ix_absences_person", "person_id", "ends"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    person_id: Mapped[int]
+    substitute_id: Mapped[int | None]
+    begins: Mapped[datetime]
+    ends: Mapped[datetime]
+
+
+class Vacancy(Base):
+    """An administration that held open dossiers while nobody was there."""
+
+    __tablename__ = "vacancies"
+    __table_args__ = (
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_vacancies_unit"),
+        CheckConstraint("since <= until", name="ck_vacancies_span"),
+        Index("uq_vacancies_open", "unit_id", unique=True, postgresql_where=text("until is null")),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    unit_id: Mapped[int]
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+
+class Preference(Base):
+    """How a person wants to be reminded."""
+
+    __tablename__ = "preferences"
+    __table_args__ = (
+        PrimaryKeyConstraint("person_id", name="pk_preferences"),
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_preferences_person"),
+        CheckConstraint("reminders in ('immediate', 'daily', 'none')", name="ck_preferences_reminders"),
+    )
+    person_id: Mapped[int] = mapped_column(autoincrement=False)
+    reminders: Mapped[str]
+
+
 class Commune(Base):
     """A commune by its INSEE code."""
 
@@ -369,6 +415,40 @@ class Reacted(Base):
     events: Mapped[int]
 
 
+class FactsRow(Base):
+    """What a dossier adds to the counters, by its journal up to `seq`."""
+
+    __tablename__ = "facts"
+    __table_args__ = (Index("ix_facts_month", "month"),)
+    dossier_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int]
+    month: Mapped[date | None]
+    counted: Mapped[list[Json]] = mapped_column(JSONB)
+
+
+class CounterRow(Base):
+    """The sum of what dossiers add under one key."""
+
+    __tablename__ = "counters"
+    __table_args__ = (
+        PrimaryKeyConstraint(
+            "month", "departement", "topic", "definition", "unit_id", "rung", "family", "clock", "measure", "due",
+            name="pk_counters",
+        ),
+    )  # fmt: skip
+    month: Mapped[date]
+    departement: Mapped[str]
+    topic: Mapped[str]
+    definition: Mapped[str]
+    unit_id: Mapped[int]
+    rung: Mapped[str]
+    family: Mapped[str]
+    clock: Mapped[str]
+    measure: Mapped[str]
+    due: Mapped[str]
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 class Notice(Base):
     """What is to be told, to which seat, because of which event; sent at least once, under one message id."""
 
@@ -380,6 +460,11 @@ class Notice(Base):
         CheckConstraint("(state = 'sent') = (sent_at is not null)", name="ck_notices_sent"),
         Index("ix_notices_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
         Index("ix_notices_aside", "state", "id", postgresql_where=text("state in ('dead', 'held', 'void')")),
+        Index(
+            "ix_notices_digest",
+            "digest_unit_id",
+            postgresql_where=text("state = 'queued' and digest_unit_id is not null"),
+        ),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
@@ -396,6 +481,7 @@ class Notice(Base):
     sent_to: Mapped[str | None]
     sent_at: Mapped[datetime | None]
     made_at: Mapped[datetime | None] = mapped_column(server_default=text("clock_timestamp()"))
+    digest_unit_id: Mapped[int | None]
 
 
 class Stuck(Base):

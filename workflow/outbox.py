@@ -6,7 +6,7 @@ Delivery is at least once: a notice whose sender died is claimed again when its 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,12 +17,14 @@ from sqlalchemy.orm import Session
 from states.definition import Definition
 from states.dossier import Json
 from states.errors import CoupeFileError, Refused
-from workflow import definitions, installation
+from workflow import absences, definitions, installation, vacancies
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
 LINK_ATTEMPTS = 50
 LEASE = timedelta(seconds=60)
+Away = Mapping[int, int | None]
+"""Who is away, and by whom each is replaced."""
 BACK_OFF, BACK_OFF_MOST = timedelta(seconds=30), timedelta(hours=1)
 
 
@@ -72,16 +74,17 @@ def claim(session: Session, *, limit: int) -> list[Outgoing]:
     rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit, "known": definitions.readable(session)}).all()
     ids = list({row.dossier_id for row in rows})
     dossiers = {row.id: row for row in session.execute(text(_DOSSIERS), {"ids": ids})} if ids else {}
+    away = absences.away(session) if rows else {}
     claimed = []
     for row in sorted(rows, key=lambda row: row.id):
         try:
-            claimed.append(_outgoing(session, row, dossiers[row.dossier_id]))
+            claimed.append(_outgoing(session, row, dossiers[row.dossier_id], away))
         except (KeyError, ValueError, CoupeFileError) as error:  # it stops no other
             _failed(session, row.id, row.attempts, f"avis illisible : {error!r}", ATTEMPTS)
     return claimed
 
 
-def _outgoing(session: Session, notice: Any, dossier: Any) -> Outgoing:
+def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoing:
     definition = definitions.get(session, dossier.definition_id).compiled.definition
     clock = definition.clocks.get(notice.cause.get("clock", ""))
     return Outgoing(
@@ -100,8 +103,8 @@ def _outgoing(session: Session, notice: Any, dossier: Any) -> Outgoing:
         clock_label=(clock.label or notice.cause["clock"]) if clock else None,
         due_at=dossier.due_at,
         zone=dossier.zone,
-        people=tuple(_people(session, notice.target, dossier)),
-        void=_void(definition, notice.cause, dossier),
+        people=tuple(_people(session, notice.target, dossier, away)),
+        void=_void(session, definition, notice.cause, dossier),
     )
 
 
@@ -111,8 +114,16 @@ def _rung(definition: Definition, rung: int | None) -> str | None:
     return definition.ladder[rung].label or definition.ladder[rung].rung
 
 
-def _void(definition: Definition, cause: Json, dossier: Any) -> str | None:
-    """Why a notice has lost its cause, or None: a reminder of a clock that has stopped, restarted, or is on pause."""
+def _void(session: Session, definition: Definition, cause: Json, dossier: Any) -> str | None:
+    """Why a notice has lost its cause, or None: a reminder of a clock that has stopped, restarted, or is on pause; a
+    vacancy that is over.
+    """
+    if cause["kind"] == vacancies.KIND:
+        return (
+            "quelqu'un y est de nouveau, ou plus aucun dossier n'y attend"
+            if vacancies.over(session, cause["unit"])
+            else None
+        )
     if cause["kind"] != "clock.remind":
         return None
     clock = dossier.clocks.get(cause["clock"])
@@ -129,14 +140,14 @@ _IN_OFFICE = """
 and (m.valid_to is null or (select business_now()) < m.valid_to)
 """
 _MEMBERS = f"""
-select p.name, p.mail from memberships m join persons p on p.id = m.person_id
-where m.unit_id = :unit and (cast(:person as integer) is null or p.id = :person) and m.role = any(:roles) and p.mail is not null
+select p.id from memberships m join persons p on p.id = m.person_id
+where m.unit_id = :unit and (cast(:person as integer) is null or p.id = :person) and m.role = any(:roles)
 and {_IN_OFFICE} order by p.id
 """  # noqa: S608  (constants)
 _MANAGERS = f"""
-select p.name, p.mail from memberships m join persons p on p.id = m.person_id
-where m.role = 'manager' and p.mail is not null and {_IN_OFFICE} order by p.id
+select p.id from memberships m join persons p on p.id = m.person_id where m.role = 'manager' and {_IN_OFFICE} order by p.id
 """  # noqa: S608  (constants)
+_PERSONS = "select id, name, mail from persons where id = any(:ids) and mail is not null order by id"
 _PARTIES = """
 select p.name, p.mail from parties q join persons p on p.id = q.person_id
 where q.dossier_id = :dossier and p.mail is not null order by p.id
@@ -146,22 +157,29 @@ _SEATS = {"unit": ["referent", "operator"], "head": ["head", "prefet"]}
 _EVERY_SEAT = [role for roles in _SEATS.values() for role in roles]
 
 
-def _people(session: Session, target: str, dossier: Any) -> Sequence[tuple[str, str]]:
-    """Who sits there at this moment; when nobody does, the rest of the unit, then its mailbox, then nobody."""
+def _people(session: Session, target: str, dossier: Any, away: Away) -> Sequence[tuple[str, str]]:
+    """Who sits there at this moment, or stands in; when nobody does, the rest of the unit, then its mailbox, then nobody."""
     if target == "holder":
         return _pairs(session, _PARTIES, dossier=dossier.id)
-    if target == "manager":
-        return _pairs(session, _MANAGERS)
+    if target == "manager":  # somebody is told, away or not
+        return _there(session, _MANAGERS, away) or _there(session, _MANAGERS, {})
     seat, unit, *person = target.split(":")
     if unit == "None":
         return []
     at = {"unit": int(unit), "person": None}
     found: Sequence[tuple[str, str]] = []
     if person:
-        found = _pairs(session, _MEMBERS, unit=int(unit), person=int(person[0]), roles=_EVERY_SEAT)
-    found = found or _pairs(session, _MEMBERS, **at, roles=_SEATS.get(seat, _EVERY_SEAT))
-    found = found or _pairs(session, _MEMBERS, **at, roles=_EVERY_SEAT)
+        found = _there(session, _MEMBERS, away, unit=int(unit), person=int(person[0]), roles=_EVERY_SEAT)
+    found = found or _there(session, _MEMBERS, away, **at, roles=_SEATS.get(seat, _EVERY_SEAT))
+    found = found or _there(session, _MEMBERS, away, **at, roles=_EVERY_SEAT)
     return found or _pairs(session, _MAILBOX, unit=int(unit))
+
+
+def _there(session: Session, statement: str, away: Away, **params: Any) -> list[tuple[str, str]]:
+    """Those of a seat who are there, and the substitutes of those who are not, each once."""
+    seated = session.execute(text(statement), params).scalars()
+    there = {person for one in seated if (person := absences.standing_in(one, away)) is not None}
+    return _pairs(session, _PERSONS, ids=sorted(there)) if there else []
 
 
 def _pairs(session: Session, statement: str, **params: Any) -> list[tuple[str, str]]:
@@ -170,10 +188,9 @@ def _pairs(session: Session, statement: str, **params: Any) -> list[tuple[str, s
 
 def told(session: Session, notice: Outgoing) -> set[str]:
     """The addresses that were sent another notice of the same event: whoever sits in two seats reads it once."""
-    rows = session.execute(
-        text("select sent_to from notices where dossier_id = :dossier and seq = :seq and state = 'sent'"),
-        {"dossier": notice.dossier_id, "seq": notice.seq},
-    )
+    statement = """select n.sent_to from notices n join notices this on this.id = :id
+                   where n.dossier_id = this.dossier_id and n.seq = this.seq and n.subscriber = this.subscriber and n.state = 'sent'"""
+    rows = session.execute(text(statement), {"id": notice.id})
     return {mail for row in rows for mail in row.sent_to.split(", ")}
 
 

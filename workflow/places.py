@@ -37,7 +37,7 @@ def place(code: str, on: date | None = None, perimeters: Perimeters = NOWHERE, *
         return _within(found, perimeters.around(commune, on))
     except UnknownPlaceError as error:
         accepted = " ou ".join(match.shown for match in error.matches) or "le code INSEE d'une commune"
-        raise BadInput("commune", error.message, field=field, accepted=accepted) from None
+        raise BadInput("unknown", error.message, field=field, accepted=accepted) from None
 
 
 def _within(found: Place, territories: Iterable[Territory]) -> Place:
@@ -100,7 +100,7 @@ def topic(name: str, *, field: str = "topic") -> Topic:
     found = known_topics().get(name)
     if found is None:
         near = difflib.get_close_matches(name, known_topics(), n=3, cutoff=0.5) or list(known_topics())
-        raise BadInput("topic", f"sujet inconnu : « {shown(name)} »", field=field, accepted=", ".join(near))
+        raise BadInput("unknown", f"sujet inconnu : « {shown(name)} »", field=field, accepted=", ".join(near))
     return found
 
 

@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config.geography import search
+from config.geography.france import france
 from states.definition import PHASES, Definition
 from states.dossier import Actor
 from states.errors import BadInput
 from states.fields import instant
-from workflow import access, business_time, definitions
+from workflow import access, business_time, definitions, directory, places
 
 Ball = Literal["unit", "holder"]
 Section = Literal["decide", "week", "later", "elsewhere"]
@@ -241,6 +243,8 @@ def half_hour(session: Session, actor: Actor, zone: str) -> HalfHour:
 
 def topics(session: Session) -> list[str]:
     """The topics that the directory knows, in order."""
+    if directory.administrations(session) is not None:
+        return sorted(places.known_topics())
     found = session.execute(text("select distinct topic from competences where topic <> '*' order by topic"))
     return [row.topic for row in found]
 
@@ -250,6 +254,8 @@ def communes(session: Session, words: str, *, limit: int = 12) -> list[tuple[str
     wanted = " ".join(words.replace("\x00", "").split())[:60]
     if not wanted:
         return []
+    if directory.administrations(session) is not None:
+        return [(match.commune.code, match.commune.name) for match in search.find(wanted, most=limit)]
     escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     rows = session.execute(text(_COMMUNES), {"begins": f"{escaped}%", "has": f"%{escaped}%", "limit": limit})
     return [(row.code, row.name) for row in rows]
@@ -271,4 +277,6 @@ def commune(session: Session, code: str) -> str | None:
     if "\x00" in code:
         return None
     found: str | None = session.execute(text("select name from communes where code = :code"), {"code": code}).scalar()
+    if found is None and code in france() and directory.administrations(session) is not None:
+        return places.place(code).name
     return found

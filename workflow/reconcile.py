@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from workflow import installation, verify
+from workflow import installation, vacancies, verify
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def health(session: Session) -> Health:
 
 
 def reconcile(make: sessionmaker[Session], *, size: int = SLICE) -> int:
-    """Verify the next slice of dossiers, round and round; keep journal partitions ahead. Returns the problems found."""
+    """Verify the next slice of dossiers, round and round; keep journal partitions ahead, and see where nobody is. Returns the problems found."""
     with make.begin() as session:
         note = session.execute(text("select note from heartbeats where name = 'reconcile'")).scalar()
         last, seen, before = ([int(part) for part in note.split(" ")] + [0])[:3] if note else (0, 0, 0)
@@ -129,6 +129,8 @@ def reconcile(make: sessionmaker[Session], *, size: int = SLICE) -> int:
         session.execute(
             text("delete from sweeps where at < clock_timestamp() - cast(:kept as interval)"), {"kept": SWEEPS_KEPT}
         )
+    with make.begin() as session:
+        vacancies.look(session)
     with make() as session:
         session.execute(text("set transaction isolation level repeatable read, read only"))
         found, problems, _ = verify.slice_after(session, last, size)

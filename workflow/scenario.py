@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import access, business_time, dossiers, reactions, sweep
+from workflow import access, business_time, dossiers, reactions, sweep, vacancies
 from workflow.dossiers import Submission
 
 
@@ -33,7 +33,11 @@ class Step:
 
 
 BEFORE = "avant l'ouverture : cet avis n'a pas été envoyé"
-_VOID = "update notices set state = 'void', why = :why where state = 'queued' and not_before <= (select business_now())"
+# A vacancy that still stands is told when the doors open: it is not over.
+_VOID = """
+update notices set state = 'void', why = :why
+where state = 'queued' and not_before <= (select business_now()) and cause ->> 'kind' <> 'vacancy'
+"""
 _NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stuck"
 _PERSONS = "select id from persons where login = any(:logins) order by id"
 
@@ -60,7 +64,9 @@ def play(make: sessionmaker[Session], steps: Sequence[Step], *, opens: datetime)
     while reactions.react(make):
         continue
     with make.begin() as session:
+        vacancies.look(session)
         session.execute(text(_VOID), {"why": BEFORE})
+        vacancies.again(session)
     return keys
 
 

@@ -44,6 +44,26 @@ FIELDS = {
     "note": "La note, que seules les administrations saisies lisent.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
+LABELS = {
+    "blockage": "Ce qui bloque",
+    "siret": "SIRET",
+    "since": "Bloqué depuis",
+    "needed_by": "Nécessaire avant",
+    "jobs": "Emplois",
+    "invested": "Investissement (millions d'euros)",
+    "project": "Projet",
+    "procedure": "Procédure",
+    "received_on": "Reçu le",
+    "complete_on": "Complet le",
+    "applicant": "Demandeur",
+    "ouvrage": "Ouvrage",
+    "evaluation_environnementale": "Évaluation environnementale",
+    "etude_d_impact": "Étude d'impact",
+    "regulation": "Règlement européen",
+    "capacite": "Capacité",
+    "technologie": "Technologie",
+    "activite": "Activité",
+}
 CHOICES = {
     "unblocked": "débloqué",
     "refused": "refusé",
@@ -239,9 +259,19 @@ TOPICS = {
         "Deux textes ou deux services demandent des choses incompatibles.",
     ),
 }
-"""What the sample's topics are called, and what they cover; a topic that is not here is called by its code."""
+"""What some topics are called in a few words, and what they cover."""
 
 
 def topic(code: str | None) -> str:
-    """What a topic is called."""
-    return TOPICS[code][0] if code in TOPICS else code or ""
+    """What a topic is called; by its code when nobody has words for it."""
+    return about(code or "")[0]
+
+
+def about(code: str) -> tuple[str, str]:
+    """What a topic is called and what it covers: in our few words, else in those of the reference data, else by its code."""
+    if code in TOPICS:
+        return TOPICS[code]
+    from workflow import places  # noqa: PLC0415  (slow to read, and seldom needed)
+
+    known = places.known_topics().get(code)
+    return (known.label, known.help) if known is not None else (code, "")

@@ -3,38 +3,34 @@
 import shutil
 
 import pytest
+from sqlalchemy.orm import Session
 
+from cli import demo
 from cli.administrations import SAMPLE
+from workflow import business_time, directory, places, schema
 
 DEMO = ["64300", "64410", "71076", "17299", "51043", "68063", "13108", "63430", "97407", "18279", "52448"]
-TOPICS = {
-    "raccordement", "autorisation-environnementale", "eau", "enseignement-superieur", "logement", "calendriers", "nzia", "iota",
-    "especes-protegees", "permis-de-construire", "regles-contradictoires", "foncier",
-}  # fmt: skip
 
 
-def test_the_sample_has_the_communes_and_topics_of_the_demonstration(cli):
+def test_the_sample_has_the_communes_of_the_demonstration_and_every_topic(cli):
     assert sorted(row["code"] for row in cli("directory", "list", "communes", "--json").json["communes"]) == sorted(
         DEMO
     )
-    assert {row["topic"] for row in cli("directory", "list", "topics", "--json").json["topics"]} == TOPICS
+    listed = [row["topic"] for row in cli("directory", "list", "topics", "--json").json["topics"]]
+    assert listed == sorted(places.known_topics())
 
 
-def test_every_rung_of_the_sample_is_held_for_every_topic_at_every_place_but_the_empty_desk(database):
-    from sqlalchemy.orm import Session
-
-    from workflow import business_time, directory, schema
-
+def test_every_rung_of_the_sample_is_held_where_the_demonstration_goes_but_the_empty_desk(database):
+    asked = {(step.args["topic"], step.args["commune"]) for step in demo.story()[1] if step.do == "submit"}
+    assert {commune for _, commune in asked} == set(DEMO)
     engine = schema.engine(database)
     with Session(engine) as session:
         now = business_time.now(session)
-        for commune in DEMO:
-            for topic in TOPICS:
-                rungs = directory.ladder_context(session, {"topic": topic, "commune": commune}, now).rungs
-                assert [rung.index for rung in rungs] == list(range(7))
-                vacant = [] if commune != "52448" else [0, 1] if topic == "foncier" else [0]
-                assert [rung.index for rung in rungs if not rung.staffed] == vacant
-                assert len({rung.unit for rung in rungs}) == 7
+        for topic, commune in asked:
+            rungs = directory.ladder_context(session, {"topic": topic, "commune": commune}, now).rungs
+            assert [rung.index for rung in rungs] == list(range(7))
+            assert [rung.index for rung in rungs if not rung.staffed] == ([0, 1] if commune == "52448" else [])
+            assert len({rung.unit for rung in rungs}) == 7
     engine.dispose()
 
 
@@ -54,7 +50,9 @@ def test_loading_the_directory_again_changes_nothing(cli, counts):
 
 @pytest.fixture
 def folder(tmp_path):
-    return shutil.copytree(SAMPLE, tmp_path / "annuaire")
+    made = shutil.copytree(SAMPLE, tmp_path / "annuaire")
+    (made / "competences.csv").write_text("topic,area,rung,unit\nraccordement,*,1,rte-raccordement\n", encoding="utf-8")
+    return made
 
 
 def test_a_line_that_changed_is_brought_up_to_date(cli, folder, query):
@@ -86,7 +84,8 @@ WRONG = {
     "a code that is none": ("communes.csv", "64300,Lacq", "6430,Lacq", ["communes.csv", "code", "INSEE"]),
     "a rung that is none": ("competences.csv", "raccordement,*,1,", "raccordement,*,un,", ["rung"]),
     "a rung out of bounds": ("competences.csv", "raccordement,*,1,", "raccordement,*,100,", ["rung", "99"]),
-    "an unknown zone": ("units.csv", "Indian/Reunion", "Indian/Réunion", ["zone", "Europe/Paris"]),
+    "a calendar that is none": ("units.csv", "974,guichet-le-port@", "réunion,guichet-le-port@", ["calendar", "metropole"]),
+    "a kind that is none": ("units.csv", "service,ddt,64", "service,ddtm,64", ["kinds", "ddt"]),
     "a date without a zone": ("memberships.csv", "2026-07-01T00:00:00+02:00", "2026-07-01", ["valid_to", "fuseau"]),
     "a mail that is none": ("people.csv", "ref-64@personne.example", "ref-64 chez personne", ["mail"]),
     "a name left out": ("communes.csv", "64300,Lacq", "64300,", ["name", "obligatoire"]),

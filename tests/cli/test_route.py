@@ -5,7 +5,6 @@ import io
 
 import pytest
 
-from cli.administrations import SAMPLE
 from config.administrations import shipped
 from config.territories import FOLDER
 
@@ -14,8 +13,9 @@ LACQ = ("route", "--topic", "raccordement", "--commune", "64300", "--at", "2026-
 
 
 @pytest.fixture
-def national(cli):
-    """Load the administrations of France beside the sample's people."""
+def national(cli, query):
+    """Load the administrations of France beside the sample's people; the desk of Lacq is closed."""
+    query("update units set valid_to = '2020-01-01Z' where code = 'guichet-lacq'")
     said = cli("directory", "import", "--json")
     assert said.code == 0
     return said.json
@@ -33,10 +33,14 @@ def test_route_says_each_rung_its_unit_its_reason_and_its_condition(cli):
         "DREAL Nouvelle-Aquitaine", "Direction générale de l'énergie et du climat", "saisi par le préfet seul", "CoRDiS",
     ):  # fmt: skip
         assert words in said.out
-    assert "Annuaire livré" in said.err  # the sample says nothing of what its units do
+    assert "Annuaire livré" not in said.err
 
 
-def test_route_answers_a_machine_and_without_people_says_of_nobody_that_he_is_away(cli):
+def test_route_answers_a_machine_and_without_people_says_of_nobody_that_he_is_away(cli, monkeypatch, tmp_path):
+    assert {rung["vacant"] for rung in rungs(cli, *LACQ)} == {False}
+    monkeypatch.delenv("COUPE_FILE_DATABASE_URL")
+    monkeypatch.setenv("COUPE_FILE_HOME", str(tmp_path / "nowhere"))
+    assert "Annuaire livré" in cli(*LACQ).err
     found = cli(*LACQ, "--json").json
     assert [rung["unit"] for rung in found["rungs"]][1:4] == ["rte-raccordement", "prefecture-64-sg", "prefecture-64"]
     assert {rung["vacant"] for rung in found["rungs"]} == {None}
@@ -83,6 +87,7 @@ def test_the_directory_loaded_tells_where_nobody_is_and_is_read_again_when_it_ch
         "rte-raccordement",
         "prefecture-64-sg",
         "prefecture-64",
+        "dreal-nouvelle-aquitaine",
         "dgec",
         "france-simplification",
     ]  # fmt: skip  (those that the sample seats somebody in)
@@ -133,14 +138,13 @@ def test_a_unit_that_has_open_dossiers_cannot_close(cli, national, query, tmp_pa
     assert cli("workflow", "publish", "coupe-file").code == 0
     assert cli("submit", *asked).code == 0
     [(code,)] = query("select u.code from dossiers d join units u on u.id = d.unit_id")
-    text = (SAMPLE / "units.csv").read_text(encoding="utf-8").splitlines()
-    header = f"{text[0]},valid_to"
-    ends = [f"{line},2026-01-01T00:00:00Z" for line in text[1:] if line.startswith(f"{code},")]
-    (tmp_path / "units.csv").write_text("\n".join([header, *ends, ""]), encoding="utf-8")
+    assert code == "epci-200039204"
+    ends = f"code,name,level,valid_to\n{code},CC de Lacq-Orthez,service,2026-01-01T00:00:00Z\n"
+    (tmp_path / "units.csv").write_text(ends, encoding="utf-8")
     said = cli("directory", "import", tmp_path)
     assert said.code == 1
     assert f"{code} (1 en cours)" in said.err
-    assert query("select count(*) from units where valid_to is not null") == [(0,)]
+    assert query("select code from units where valid_to is not null") == [("guichet-lacq",)]
 
 
 def test_check_says_every_line_that_is_wrong_then_where_nobody_is_competent(cli, counts, tmp_path):

@@ -31,7 +31,7 @@ EXPECTED = {
     ("25/11 08:00", "17-0005", "clock.remind", None),
     ("25/11 08:00", "64-0002", "clock.remind", None),
     ("26/11 18:00", "63-0009", "clock.breach", None),
-    ("26/11 18:00", "63-0009", "escalate", "sgar-auvergne-rhone-alpes"),
+    ("26/11 18:00", "63-0009", "escalate", "dreal-auvergne-rhone-alpes"),
     ("26/11 23:59", "68-0007", "clock.breach", None),
     ("27/11 00:00", "68-0007", "escalate", "sp-thann-guebwiller"),
     ("27/11 08:00", "17-0005", "clock.remind", None),
@@ -144,7 +144,10 @@ def test_twelve_dossiers_stand_where_the_story_says(opened):
     dates = opened.dates()
     assert {key: dates[key] for key in DATES} == DATES
     assert opened.world.now() == opened.opens
-    assert opened.world.value("select count(*) from notices where state = 'queued'") == 0
+    waiting = "select d.reference, n.target, n.cause ->> 'kind' as kind, n.not_before from notices n join dossiers d on d.id = n.dossier_id where n.state = 'queued'"
+    assert [tuple(row) for row in opened.world.sql(waiting)] == [
+        ("52-0012", "manager", "vacancy", datetime(2026, 11, 24, 8, tzinfo=PARIS))
+    ]
     assert opened.world.sound()
 
 
