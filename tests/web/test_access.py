@@ -27,6 +27,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /deposer                         303    303   303    403  403  403  403
 /deposer/{key}                   303    200   200    403  403  403  403
 /communes?q=lacq                 303    200   200    200  200  200  200
+/installation                    303    403   403    403  403  403  403
 /demi-heure                      303    403   403    200  200  200  403
 /file                            303    403   403    200  200  200  403
 /file?tous=1                     303    403   403    200  200  200  403
@@ -59,6 +60,7 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /deposer/{key}/effacer           401    303   303    403  403  403  403
 /compte/jetons                   401    422   422    422  422  422  422
 /compte/jetons/1/fin             401    303   303    303  303  303  303
+/installation/messages           401    403   403    403  403  403  403
 /compte/agenda                   401    200   200    200  200  200  403
 /compte/mot-de-passe             401    422   422    422  422  422  422
 """
