@@ -146,10 +146,6 @@ def test_a_dossier_goes_from_its_holder_to_its_outcome(portal):
     for path in ("/aide", "/accessibilite", "/dossiers/99-9999", "/demi-heure"):
         manager.goto(path)
         portal.look(manager, f"22{path.replace('/', '-')}")
-    manager.goto(
-        "/calculateur?clock=permis_de_construire/instruction&start=2027-01-15&opened1=2027-02-01&resolved1=2027-02-20"
-    )
-    portal.look(manager, "22-calculateur")
     assert [said for said in portal.complaints if "404" not in said and "403" not in said] == []
     assert portal.looked >= 25
     assert [problem for part in verify.verify(portal.make) for problem in part.problems] == []
