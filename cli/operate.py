@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -239,11 +240,33 @@ def metrics(
     measure(serve, exposed=exposed)
 
 
-def prove(json: Json = False) -> None:
+def prove(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FICHIER", help="Le journal d'un seul dossier, téléchargé du portail.", show_default=False
+        ),
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--before",
+            metavar="FICHIER",
+            help="Un fichier du même journal gardé d'avant : il doit en être le début.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Vérifie tous les dossiers : le journal est intact, et chaque dossier est ce que son journal dit.
 
-    Le code de sortie est 1 quand un écart est trouvé.
+    Avec un FICHIER, vérifie ce seul journal, sans base ni connexion. Le code de sortie est 1 quand un écart est trouvé.
     """
+    if file is not None or before is not None:
+        from cli.journal_file import prove_file
+
+        prove_file(file, before, json=json)
+        return
     problems: list[verify.Problem] = []
     read = verify.Progress(0, 0, ())
     with database.sessions() as make:

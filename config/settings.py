@@ -46,12 +46,19 @@ class Settings(BaseSettings):
     """True in the demo: its fictional persons enter the portal without a password, on this machine only."""
     operator: str | None = None
     """Who answers for this portal; without it every page says that it is not official."""
+    admins: str = ""
+    """The logins of those who run this installation, between commas: a page of the portal is theirs."""
     theme: Path | None = None
     """A folder whose theme.css is read after the portal's own."""
     log: Literal["text", "json"] = "text"
     """How a process writes its log: lines for a person, or JSON for a collector."""
     lang: Literal["fr", "en"] | None = None
     """The language of help; without it, what `language` says."""
+
+    @property
+    def administrators(self) -> frozenset[str]:
+        """The logins of those who run this installation."""
+        return frozenset(name.strip() for name in self.admins.split(",") if name.strip())
 
     @field_validator("database_url", "redis_url", "base_url")
     @classmethod
@@ -82,6 +89,7 @@ ACCEPTED = {
     "base_url": "http://hôte ou https://hôte",
     "demo": "true ou false",
     "operator": "le nom de l'organisme qui répond de ce portail",
+    "admins": "des logins de l'annuaire, entre virgules",
     "theme": "un dossier qui contient theme.css",
     "log": "text ou json",
     "lang": "fr ou en",

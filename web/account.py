@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from states.errors import BadInput, Refused
+from web import installation
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
 from workflow import accounts, sessions, tokens
 
@@ -18,9 +19,10 @@ def _page(
     with visit.reading() as session:
         found = tokens.every(session, person)
         seats = accounts.seats(session, person)
+        admin = installation.runs(visit, session) is not None
     feeds = [one for one in found if one.scopes == (tokens.CALENDAR,)]
     return visit.page("account.html", status, tokens=[one for one in found if one not in feeds], seats=seats, error=error,
-                      feeds=[one for one in feeds if not (one.ended_at or one.over)], secret=secret, feed=feed,
+                      feeds=[one for one in feeds if not (one.ended_at or one.over)], secret=secret, feed=feed, admin=admin,
                       scopes=tokens.scopes_of(visit.actor.role), longest=tokens.LONGEST_DAYS, shortest=accounts.SHORTEST)  # fmt: skip
 
 

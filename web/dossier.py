@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
-from web.visit import Posted, SignedIn, Visit, go
-from workflow import access, directory, dossiers
+from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
+from workflow import access, directory, dossiers, journal_file
 from workflow.preview import preview
 from workflow.view import View, load, written
 
@@ -46,6 +46,18 @@ def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> 
     with visit.reading() as session:
         view = _found(visit, session, ref)
     return _page(visit, view, deposited=depose, done=fait)
+
+
+@router.get("/dossiers/{ref}/journal.json")
+def journal_of(visit: SignedIn, ref: str) -> Response:
+    """The journal as a file, for who may read texts: `coupe-file verify` proves it without us."""
+    with visit.reading() as session:
+        view = _found(visit, session, ref)
+        if not view.sees_texts:
+            raise NotForThisSeat
+        body = journal_file.written(session, view)
+    named = f'attachment; filename="journal-{view.reference}.json"'
+    return Response(body, media_type="application/json", headers={"Content-Disposition": named})
 
 
 @router.get("/dossiers/{ref}/agir/{name}")

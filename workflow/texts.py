@@ -67,6 +67,13 @@ def bodies(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str | 
     return {row.id: row.body for row in found}
 
 
+def sealed(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[bytes, str]]:
+    """The salt and the body of each text that was not erased: what its digest can be proved with."""
+    wanted = TextRow.id.in_(list(ids)), TextRow.body.is_not(None), TextRow.salt.is_not(None)
+    rows = session.execute(select(TextRow.id, TextRow.salt, TextRow.body).where(*wanted).order_by(TextRow.id))
+    return {row.id: (bytes(row.salt), row.body) for row in rows}
+
+
 def same(session: Session, given: Json, recorded: Json) -> bool:
     """Whether arguments say what a recorded command said; an erased text is taken at its word."""
     if given.keys() != recorded.keys():

@@ -105,7 +105,9 @@ def portal(postgres, template_database, browser) -> Iterator[Portal]:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     url = f"http://localhost:{listening.getsockname()[1]}"
-    app = create(Settings(database_url=postgres.url(name), base_url=url, demo=True), make, lambda: None)
+    app = create(
+        Settings(database_url=postgres.url(name), base_url=url, demo=True, admins="vp-lacq"), make, lambda: None
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     serving.start()

@@ -146,10 +146,6 @@ def test_a_dossier_goes_from_its_holder_to_its_outcome(portal):
     for path in ("/aide", "/accessibilite", "/dossiers/99-9999", "/demi-heure"):
         manager.goto(path)
         portal.look(manager, f"22{path.replace('/', '-')}")
-    manager.goto(
-        "/calculateur?clock=permis_de_construire/instruction&start=2027-01-15&opened1=2027-02-01&resolved1=2027-02-20"
-    )
-    portal.look(manager, "22-calculateur")
     assert [said for said in portal.complaints if "404" not in said and "403" not in said] == []
     assert portal.looked >= 25
     assert [problem for part in verify.verify(portal.make) for problem in part.problems] == []
@@ -191,3 +187,47 @@ def test_without_scripts_a_dossier_is_submitted_all_the_same(portal):
     page.fill("#message", "Le plan du quai est prêt.")
     page.get_by_role("button", name="Écrire à l'administration").click()
     expect(page.get_by_text("Le plan du quai est prêt.")).to_be_visible()
+
+
+def test_a_limit_is_calculated_without_scripts_and_every_page_beside_is_read_by_axe(portal):
+    bare = portal.page(PHONE, java_script_enabled=False)
+    bare.goto("/")
+    bare.get_by_role("link", name="Calculer un délai").first.click()
+    bare.select_option("#clock", "permis_de_construire/instruction")
+    bare.fill("#start", "2027-01-15")
+    bare.get_by_role("button", name="Calculer").first.click()
+    expect(bare.get_by_role("heading", name="Échéance : jeudi 15 avril 2027")).to_be_visible()
+    bare.fill("#opened1", "2027-02-01")
+    bare.fill("#resolved1", "2027-02-20")
+    bare.get_by_role("button", name="Calculer").first.click()
+    expect(bare.get_by_role("heading", name="Échéance : jeudi 20 mai 2027")).to_be_visible()
+
+    page = portal.page(PHONE)
+    page.goto("/calculateur")
+    portal.look(page, "30-calculateur")
+    page.goto(bare.url)
+    portal.look(page, "31-calculateur-reponse")
+    page.goto("/calculateur?rule=jours_ouvres&duration=dix&start=2027-01-15")
+    expect(page.locator("#error-duration")).to_be_visible()
+    portal.look(page, "32-calculateur-erreur")
+    page.get_by_role("button", name="English").click()
+    page.goto(bare.url)
+    portal.look(page, "33-calculator-in-english")
+
+    holder = portal.page(DESK)
+    portal.enter(holder, "vp-lacq:holder")
+    holder.goto("/compte")
+    holder.get_by_role("button", name="Créer une adresse").click()
+    expect(holder.get_by_text(".ics")).to_be_visible()
+    portal.look(holder, "34-agenda")
+    holder.goto("/dossiers")
+    holder.locator("main h3 a").first.click()
+    holder.get_by_text("Vérifier mon journal").click()
+    portal.look(holder, "35-journal")
+    with holder.expect_download() as given:
+        holder.get_by_role("link", name="Télécharger le journal").click()
+    assert given.value.suggested_filename.startswith("journal-")
+
+    holder.goto("/compte")
+    holder.get_by_role("link", name="Installation").click()
+    portal.look(holder, "36-installation")
