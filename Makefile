@@ -11,7 +11,7 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route geography units replay pgbouncer version sbom
+.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route bench-rebuild geography units replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
@@ -76,6 +76,9 @@ bench-clock: ## the benchmark of due dates, beside the package businesstimedelta
 
 bench-route: setup ## the benchmark of ladders, beside one row read by raw SQL
 	@$(BIN)/python -m bench.route $(ARGS)
+
+bench-rebuild: setup ## the benchmark of a calendar that changes, over a million open dossiers
+	@$(BIN)/python -m bench.rebuild $(ARGS)
 
 pgbouncer: setup ## the core's tests through PgBouncer in transaction mode (needs the program pgbouncer)
 	@$(BIN)/python -m pytest -q -m long tests/pgbouncer $(ARGS)

@@ -15,7 +15,7 @@ from bench.baseline import Raw, statements
 from config import yamltext
 from local.postgres import Postgres
 from states.dossier import Actor
-from workflow import access, business_time, definitions, dossiers, schema, upgrade
+from workflow import access, almanac, business_time, definitions, dossiers, schema, upgrade
 from workflow.dossiers import Submission
 from workflow.models import Commune, Competence, Membership, Person, Unit
 
@@ -53,6 +53,7 @@ class Database:
         """Lay the directory and open the two dossiers that the others are copies of, through the real verbs."""
         with self.sessions.begin() as session:
             business_time.start_at(session, START)
+            almanac.keep_shipped(session)
             definitions.add(session, yamltext.read(DEFINITION).data, state="published")
             session.add_all(Unit(code=f"unit-{rung}", name=f"Unité {rung}", level="x") for rung in range(RUNGS))
             session.add_all(Person(login=login, name=login) for login in ("holder", "referent"))

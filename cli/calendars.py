@@ -10,7 +10,7 @@ import typer
 
 from cli import database, say
 from cli.door import Command, Group
-from cli.options import By, Json, Reason, operator
+from cli.options import By, DryRun, Json, Reason, operator
 from config import yamltext
 from states.errors import BadInput
 
@@ -28,11 +28,14 @@ def list_(json: Json = False) -> None:
     """Montre les calendriers, et combien d'administrations vont par chacun."""
     from collections import Counter
 
+    from sqlalchemy import select
+
     from workflow import directory
+    from workflow.models import Unit
 
     with database.reading() as session:
         known = directory.almanac_now(session)
-    units = Counter(known.units.values())
+        units = Counter(known.desk_of(unit, None) for unit in session.execute(select(Unit.id)).scalars())
     found = [
         {"code": code, "version": number, "territory": known.desk(number).territory, "zone": known.desk(number).hours.zone,
          "units": units[number]}
@@ -132,10 +135,7 @@ def _read(file: Path) -> Any:
 def rebuild(
     reason: Reason,
     by: By = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", metavar="", help="Dire ce qui changerait, sans rien écrire.", show_default=False),
-    ] = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Recalcule les échéances des dossiers ouverts par les calendriers et les règles de maintenant.

@@ -20,6 +20,8 @@ PLACES = {
     "queue": (READ, "cli.reading", "queue"),
     "journal": (READ, "cli.reading", "journal"),
     "explain": (READ, "cli.explain", "explain"),
+    "report": (READ, "cli.report", "report"),
+    "whatif": (READ, "cli.whatif", "whatif"),
     "route": (READ, "cli.route", "route"),
     VERBS: (ACT, "cli.verbs", "own"),
     "act": (ACT, "cli.verbs", "act"),

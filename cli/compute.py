@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import orjson
 import typer
 
 from cli.door import BAD_INPUT
 from states.errors import BadInput
-
-if TYPE_CHECKING:
-    from states.compute import Reference
 
 LONGEST = 1_000_000
 """A line longer than this many bytes is not read."""
@@ -27,33 +24,16 @@ def compute() -> None:
     La réponse porte l'« id » du cas, puis « result » et « explanation » (les étapes, et des phrases en français et en anglais),
     ou « error » ; les autres lignes continuent. Code de sortie 2 si une ligne n'a pas pu être lue.
     """
-    from states.compute import answer
-
-    reference, bad = law(), False
+    bad = False
     out = sys.stdout.buffer
     sys.stdout.flush()
     for number, line in _lines(sys.stdin.buffer):
-        said = _said(number, line, lambda case: answer(case, reference))
+        said = _said(number, line)
         bad = bad or "error" in said
         out.write(orjson.dumps(said) + b"\n")
         out.flush()
     if bad:
         raise typer.Exit(BAD_INPUT)
-
-
-def law() -> Reference:
-    """The shipped rules and holidays."""
-    from config import holidays, legal_rules
-    from states import legal
-    from states.compute import Reference
-
-    zones = {key: zone.timezone for key, zone in holidays.ZONES.items()}
-    return Reference(
-        legal.parse(legal_rules.document()),
-        lambda zone, good_friday: holidays.of_zone(zone, good_friday=good_friday),
-        zones,
-        holidays.DOUBTS,
-    )
 
 
 def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
@@ -69,22 +49,15 @@ def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             yield number, line
 
 
-def _said(number: int, line: bytes | None, answered: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+def _said(number: int, line: bytes | None) -> dict[str, Any]:
+    from workflow import law
+
     key = None
     try:
         if line is None:
             raise BadInput("line", f"plus de {LONGEST} octets", field="line", accepted=f"{LONGEST} octets au plus")  # noqa: TRY301
-        case = _case(line)
-        key = case.get("id") if isinstance(case, dict) else None
-        return {"id": key, **answered(case)}
+        case = law.read(line)
+        key = law.name_of(case)
+        return law.answered(case)
     except BadInput as error:
         return {"id": key, "line": number, "error": error.as_dict()}
-
-
-def _case(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(
-            "json", f"JSON illisible, signe {error.colno}", field="line", accepted="un objet JSON par ligne"
-        ) from None

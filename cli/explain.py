@@ -27,14 +27,14 @@ def explain(ref: Ref, clock: Name = None, as_: As = None, json: Json = False) ->
     with database.reading() as session:
         actor = reader(session, as_)
         seen = view.load(session, find(session, ref, actor), actor)
-        found = why.explained(session, seen, clock)
+        found = why.explained(seen, clock)
         shares = _named(seen, why.turns(seen)) if clock is None else {}
     if json:
         say.document(
             {
                 "id": seen.id,
                 "reference": seen.reference,
-                "clocks": [_document(each) for each in found],
+                "clocks": [why.data(each) for each in found],
                 "court": {party: lasted.total_seconds() for party, lasted in shares.items()},
                 "now": seen.now,
             }
@@ -50,38 +50,14 @@ def explain(ref: Ref, clock: Name = None, as_: As = None, json: Json = False) ->
 
 
 def _named(seen: Any, turns: Any) -> dict[str, timedelta]:
-    from states.court import HOLDER, NOBODY, THIRD_PARTY, shares
+    from states.court import shares
+    from workflow import why
 
-    names = {HOLDER: "le porteur", THIRD_PARTY: "un tiers", NOBODY: "personne"}
     found: dict[str, timedelta] = {}
     for party, lasted in shares(turns).items():
-        key = party.partition(":")[2]
-        name = names.get(party) or seen.names["unit"].get(int(key), f"unité {key}")
+        name = why.name_of(seen, party)
         found[name] = found.get(name, timedelta(0)) + lasted
     return found
-
-
-def _document(each: Any) -> dict[str, Any]:
-    from states import explanation
-
-    return {
-        "name": each.name,
-        "label": each.label,
-        "family": each.family,
-        "due": each.clock.due,
-        "start": each.clock.start,
-        "end": each.clock.end,
-        "cycle": each.clock.n,
-        "paused": each.paused,
-        "gross_seconds": each.gross.total_seconds(),
-        "net_seconds": each.net.total_seconds(),
-        "steps": explanation.data(each.steps),
-        **{name: explanation.sentences(each.steps, name) for name in explanation.LANGUAGES},
-        "versions": [
-            {"since": one.since, "event": one.kind, "role": one.actor.role, "cycle": one.cycle, "due": one.due}
-            for one in each.versions
-        ],
-    }
 
 
 def _say(seen: Any, each: Any) -> None:

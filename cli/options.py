@@ -6,13 +6,16 @@ import os
 import pwd
 import sys
 from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 from states.dossier import SYSTEM, Actor
-from states.errors import BadInput
+from states.errors import BadInput, shown
+from states.fields import instant
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -26,6 +29,10 @@ As = Annotated[
         help="Qui agit : login, login:rôle, login@unité ou login@unité:rôle.",
         show_default=False,
     ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", metavar="", help="Dire ce qui changerait, sans rien écrire.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Répondre par un document JSON.", show_default=False)]
 Key = Annotated[
@@ -48,6 +55,15 @@ By = Annotated[
 ]
 Reason = Annotated[
     str, typer.Option("--reason", metavar="MOTIF", help="Pourquoi ; le motif est gardé.", show_default=False)
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="INSTANT",
+        help="Tel qu'à cet instant : une date, ou un instant avec son fuseau (par défaut : maintenant).",
+        show_default=False,
+    ),
 ]
 MAX_BYTES = 1_000_000
 MAX_NAME = 64
@@ -157,3 +173,26 @@ def bytes_of(option: str, path: str, most: int) -> bytes:
     if len(body) > most:
         raise BadInput("file", f"plus de {most} octets", field=option, accepted=f"{most} octets au plus")
     return body
+
+
+def day(given: str | None, option: str) -> date | None:
+    """A day as it is typed. Raises BadInput."""
+    if given is None:
+        return None
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise BadInput(
+            "date", f"« {shown(given)} » n'est pas une date", field=option, accepted="une date AAAA-MM-JJ"
+        ) from None
+
+
+def moment(given: str | None) -> datetime | None:
+    """An instant as it is typed; a date alone is the end of that day in Paris. Raises BadInput."""
+    if given is None:
+        return None
+    if len(given) == len("2026-01-01"):
+        found = day(given, "--at")
+        assert found is not None  # noqa: S101  (given)
+        return datetime.combine(found + timedelta(days=1), time(), ZoneInfo("Europe/Paris"))
+    return instant("--at", given)

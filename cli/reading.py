@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import select
 
-from cli import database, say, view
+from cli import database, options, say, view
 from cli.options import As, Json, Ref, reader
 from states import clocks
 from states.errors import BadInput
@@ -19,25 +19,28 @@ from workflow.journal import Recorded
 from workflow.models import Unit
 from workflow.queue import Filters, Row
 from workflow.queue import page as listed
-from workflow.view import View, load, written
+from workflow.view import View, load, load_past, written
 
 Last = Annotated[
     int, typer.Option("--last", metavar="N", min=0, max=1000, help="Combien d'événements récents montrer, de 0 à 1000.")
 ]
 
 
-def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, json: Json = False) -> None:
+def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, at: options.At = None, json: Json = False) -> None:
     """Montre un dossier : qui a la balle, la prochaine échéance, ce que vous pouvez faire."""
+    when = options.moment(at)
     with database.reading() as session:
         actor = reader(session, as_)
-        seen = load(session, find(session, ref, actor), actor)
+        key = find(session, ref, actor)
+        seen = load(session, key, actor) if when is None else load_past(session, key, actor, when)
     if json:
         say.document(_shown(seen, last))
         return
     view.four_lines(seen)
     _contents(seen)
     _clocks(seen)
-    _actions(seen)
+    if when is None:
+        _actions(seen)
     if last and seen.events:
         say.line()
         say.line("Derniers événements", style="bold")
@@ -77,7 +80,7 @@ def _contents(seen: View) -> None:
     for name, value in data.items():
         body = written(seen, value, name)
         if name not in ("topic", "commune", "title") and (body is not None or not isinstance(value, dict)):
-            say.fact({"blockage": "Ce qui bloque"}.get(name, name), body if body is not None else str(value))
+            say.fact(words.LABELS.get(name, name), body if body is not None else words.choice(str(value)))
     if not seen.sees_texts:
         say.line("(les textes du dossier ne sont lisibles que par ses parties et les services saisis)", style="dim")
     if seen.dossier.closed_at is not None:

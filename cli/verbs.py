@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from cli import completion, database, say, shipped, view
-from cli.options import As, Json, Key, Ref, from_file, merged, pairs, person
+from cli.options import As, DryRun, Json, Key, Ref, from_file, merged, pairs, person
 from states.definition import Definition, Trigger
 from states.errors import BadInput
-from workflow import dossiers, words
+from states.flags import flags
+from workflow import directory, dossiers, words
 from workflow.access import find
+from workflow.preview import preview
 from workflow.view import load
 
 FILE = "_file"
@@ -50,6 +52,7 @@ def act(
     ] = None,
     as_: As = None,
     key: Key = None,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Demande n'importe quel déclencheur, pour un dossier de n'importe quelle définition."""
@@ -61,12 +64,18 @@ def act(
         merged(("--set", values), ("--set-file", read), ("--seen", {"seen": seen} if seen else {})),
         as_=as_,
         key=key,
+        dry_run=dry_run,
         json=json,
     )
 
 
-def perform(ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, key: str | None, json: bool) -> None:
-    """One act on one dossier in one transaction; says what came of it."""
+def perform(
+    ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, key: str | None, dry_run: bool, json: bool
+) -> None:
+    """One act on one dossier in one transaction; says what came of it, or with `dry_run` what would."""
+    if dry_run:
+        foreseen(ref, trigger, args, as_=as_, json=json)
+        return
     with database.writing() as session:
         actor = person(session, as_)
         dossier = find(session, ref, actor)
@@ -84,6 +93,46 @@ def perform(ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, ke
     view.four_lines(after)
 
 
+def foreseen(ref: str, trigger: str, args: dict[str, Any], *, as_: str | None, json: bool) -> None:
+    """What an act would change: the state, who holds the dossier, each date that moves, what the law says of it."""
+    with database.reading() as session:
+        actor = person(session, as_)
+        seen = load(session, find(session, ref, actor), actor)
+        decision = preview(session, seen.id, trigger, actor=actor, args=args)
+        said = flags(seen.definition, decision, directory.almanac_now(session))
+    before, after = decision.before, decision.after
+    moved = [
+        (name, before.clocks[name].due if name in before.clocks else None, clock.due)
+        for name, clock in after.clocks.items()
+        if name not in before.clocks or before.clocks[name].due != clock.due
+    ]
+    if json:
+        dates = [{"clock": name, "before": was, "after": due} for name, was, due in moved]
+        told = [{"code": flag.code, "sentence": flag.sentence} for flag in said]
+        kinds = [event.kind for event in decision.events]
+        say.document(
+            {"dry_run": True, "trigger": trigger, "state": after.state, "kinds": kinds, "clocks": dates, "flags": told}
+        )
+        return
+    say.line(f"Rien n'est fait. Ce que ferait « {words.event(seen.definition, trigger)} » :", style="bold")
+    if after.state != before.state:
+        say.fact("État", words.state(seen.definition, after.state))
+    rows = [
+        (
+            words.clock(seen.definition, name),
+            "" if was is None else say.short(was, seen.zone),
+            say.short(due, seen.zone),
+        )
+        for name, was, due in moved
+    ]
+    if rows:
+        say.table(("Délai", "Échéance aujourd'hui", "Échéance ensuite"), rows)
+    else:
+        say.line("Aucune échéance ne change.")
+    for flag in said:
+        say.line(f"Attention : {flag.sentence}", style="yellow")
+
+
 def commands(definition: Definition) -> list[tuple[str, Callable[..., None]]]:
     """The commands of a definition's triggers, each with an option for every field that it may carry."""
     found: dict[str, Trigger] = {}
@@ -96,13 +145,14 @@ def commands(definition: Definition) -> list[tuple[str, Callable[..., None]]]:
 def _command(definition: Definition, trigger: Trigger) -> Callable[..., None]:
     names = (*trigger.needs, *trigger.optional)
 
-    def command(ref: str, as_: str | None, key: str | None, json: bool, **given: Any) -> None:
-        perform(ref, trigger.name, _args(given), as_=as_, key=key, json=json)
+    def command(ref: str, as_: str | None, key: str | None, dry_run: bool, json: bool, **given: Any) -> None:
+        perform(ref, trigger.name, _args(given), as_=as_, key=key, dry_run=dry_run, json=json)
 
     parameters = [_parameter("ref", Ref)]
     for name in names:
         parameters += _options(definition, trigger, name)
-    parameters += [_parameter("as_", As, None), _parameter("key", Key, None), _parameter("json", Json, default=False)]
+    parameters += [_parameter("as_", As, None), _parameter("key", Key, None)]
+    parameters += [_parameter("dry_run", DryRun, default=False), _parameter("json", Json, default=False)]
     vars(command)["__signature__"] = inspect.Signature(parameters)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__name__ = trigger.name

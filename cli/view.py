@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cli import say
+from states.court import HOLDER, THIRD_PARTY
 from workflow import words
 from workflow.view import View, asking, written
 
@@ -19,8 +20,8 @@ def ball(view: View) -> str:
         return "personne, le dossier est clos"
     unit = _unit(view)
     hold = dossier.hold
-    if hold is not None:
-        who = "un tiers" if hold.motive == "third_party" else "le porteur de projet"
+    if hold is not None and view.awaited is not None:
+        who = "un tiers" if view.awaited == THIRD_PARTY else "le porteur de projet"
         return f"{who}, jusqu'au {words.on(hold.until, view.zone)}{say.zone_note(view.zone)} ({_asked_by(view)}{words.choice(hold.motive)})"
     return unit
 
@@ -77,7 +78,7 @@ def yours(view: View) -> str | None:
     """What is expected of a holder."""
     if view.actor.role != "holder" or view.dossier.closed_at is not None:
         return None
-    if view.dossier.hold is not None and view.dossier.hold.motive != "third_party":
+    if view.awaited == HOLDER:
         return "une réponse est attendue (coupe-file answer)"
     return "rien à faire aujourd'hui"
 

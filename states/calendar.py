@@ -20,6 +20,7 @@ from states.errors import BadInput, shown
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+KEPT_EDGES = 10_000
 KEPT_YEARS = 32
 """How many yearly tables a calendar keeps; the one made first goes first."""
 
@@ -70,6 +71,8 @@ class Calendar:
     breaks: Mapping[date, tuple[Span, ...]] = field(default_factory=dict)
     openings: Mapping[date, tuple[Span, ...]] = field(default_factory=dict)
     _years: dict[int, _Year] = field(default_factory=dict, init=False, repr=False)
+    _edges: dict[tuple[date, bool], datetime] = field(default_factory=dict, init=False, repr=False)
+    _days: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False, repr=False)
 
     # --- the days -----------------------------------------------------------------------------------------------------
 
@@ -357,18 +360,62 @@ class Calendar:
         spans = self._spans(day)
         return self.reached(day, spans[-1][1]) if spans else self.previous_open_end(self.reached(day, 0))
 
+    def closing(self, day: date) -> datetime:
+        """The last closing of a date; on a date that does not open, the closing before it."""
+        return self._edge(day, closing=True)
+
+    def opening(self, day: date) -> datetime:
+        """The first opening of a date; on a date that does not open, the next."""
+        return self._edge(day, closing=False)
+
+    def _edge(self, day: date, *, closing: bool) -> datetime:
+        found = self._edges.get((day, closing))
+        if found is None:
+            if len(self._edges) >= KEPT_EDGES:
+                self._edges.clear()
+            begins = self.reached(day, 0)
+            found = self._edges[day, closing] = self.end_of_day(begins) if closing else self.next_open(begins)
+        return found
+
     def nth_day(self, day: date, count: int, kind: WorkingDays = "open") -> date:
         """The n-th working day after a date, or before it for a negative count. Raises BadInput outside 2000-2199."""
-        step = timedelta(days=1 if count > 0 else -1)
-        left = abs(count)
-        while left:
-            day += step
-            if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        if not count:
+            return day
+        year, here = day.year, day.toordinal()
+        days = self._working_days(year, kind)
+        index = (bisect_right(days, here) - 1 if count > 0 else bisect_left(days, here)) + count
+        while index >= len(days):
+            index -= len(days)
+            year += 1
+            days = self._working_days(year, kind)
+        while index < 0:
+            year -= 1
+            days = self._working_days(year, kind)
+            index += len(days)
+        return date.fromordinal(days[index])
+
+    def working_days(self, after: date, until: date, kind: WorkingDays = "open") -> int:
+        """How many working days there are after a date, up to another and with it; none when it does not follow."""
+        found = 0
+        for year in range(after.year, until.year + 1):
+            days = self._working_days(year, kind)
+            found += bisect_right(days, until.toordinal()) - bisect_right(days, after.toordinal())
+        return max(found, 0)
+
+    def _working_days(self, year: int, kind: WorkingDays) -> list[int]:
+        """The working days of a year, as ordinals: made once, as the opening segments are."""
+        found = self._days.get((year, kind))
+        if found is None:
+            if not FIRST_YEAR <= year <= LAST_YEAR:
                 raise BadInput(
                     "year", "la date cherchée sort du calendrier", field="amount", accepted=f"une date {_YEARS}"
                 )
-            left -= self.counts(day, kind)
-        return day
+            first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+            found = [day for day in range(first, last + 1) if self.counts(date.fromordinal(day), kind)]
+            if len(self._days) >= KEPT_YEARS:
+                self._days.pop(next(iter(self._days)), None)
+            self._days[year, kind] = found
+        return found
 
 
 _ORDINAL = date(1970, 1, 1).toordinal()

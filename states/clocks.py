@@ -151,7 +151,7 @@ def due(
     length = rule.length
     if isinstance(length, Law):
         hours, day = _desk(clock, almanac).hours, limit(rule, name, clock, holds, almanac).due
-        return hours.end_of_day(hours.reached(day, 0)) if length.at == "closing" else end_of_day(hours, day)
+        return hours.closing(day) if length.at == "closing" else end_of_day(hours, day)
     ran = run(name, clock, holds)
     if isinstance(length, UntilField):
         return datetime.fromisoformat(fields[length.field]) + ran.held
@@ -164,7 +164,7 @@ def due(
     if length.at == "same_time":
         return hours.add_days(ran.start, count, length.days or "open")
     day = hours.nth_day(hours.local(ran.start).date(), count, length.days or "open")
-    return hours.end_of_day(hours.reached(day, 0))
+    return hours.closing(day)
 
 
 def days_of(rule: ClockRule, clock: Clock) -> int:
@@ -176,13 +176,9 @@ def days_of(rule: ClockRule, clock: Clock) -> int:
 
 def days_held(hours: Calendar, ran: Run, kind: WorkingDays) -> int:
     """How many working days were stopped: those after the day on which a hold begins, up to the day on which it ends."""
-    found = 0
-    for begins, ends in ran.pauses:
-        day, last = hours.local(begins).date(), hours.local(ends).date()
-        while day < last:
-            day += ONE_DAY
-            found += hours.counts(day, kind)
-    return found
+    return sum(
+        hours.working_days(hours.local(begins).date(), hours.local(ends).date(), kind) for begins, ends in ran.pauses
+    )
 
 
 def limit(rule: ClockRule, name: str, clock: Clock, holds: Sequence[Hold], almanac: Almanac) -> legal.Result:
@@ -277,17 +273,13 @@ def later(span: Elapsed | Working, instant: datetime, desk: Desk | None) -> date
     if span.at == "same_time":
         return hours.add_days(instant, span.working_days, span.days or "open")
     day = hours.nth_day(hours.local(instant).date(), span.working_days, span.days or "open")
-    return hours.end_of_day(hours.reached(day, 0))
+    return hours.closing(day)
 
 
 def _hours(desk: Desk | None) -> Calendar:
     if desk is None:
         raise BadInput("calendar", "ce délai n'a pas de calendrier", field="calendar")
     return desk.hours
-
-
-def _opening(hours: Calendar, day: date) -> datetime:
-    return hours.next_open(hours.reached(day, 0))
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -315,7 +307,13 @@ def reminder_at(
         return _day_after(hours, ran, count, length.days or "open")
     consumed = (clock.due - ran.start - ran.held) * share.numerator / share.denominator
     instant = _put_off(ran, consumed)
-    return instant if not rule.by_days else _opening(_hours(desk), _hours(desk).local(instant).date())
+    return instant if not rule.by_days else _day_opening(desk, instant)
+
+
+def _day_opening(desk: Desk | None, instant: datetime) -> datetime:
+    """The opening of the day of an instant, on the clocks of the service."""
+    hours = _hours(desk)
+    return hours.opening(hours.local(instant).date())
 
 
 def _before(span: Elapsed | Working, rule: ClockRule, clock: Clock, desk: Desk | None) -> datetime:
@@ -324,11 +322,10 @@ def _before(span: Elapsed | Working, rule: ClockRule, clock: Clock, desk: Desk |
         if span.working_days is None:
             return hours.subtract(clock.due, span.delta)
         day = hours.local(clock.due).date()
-        return _opening(
-            hours, hours.nth_day(day, -span.working_days, span.days or "open") if span.working_days else day
-        )
+        days, kind = span.working_days, span.days or "open"
+        return hours.opening(hours.nth_day(day, -days, kind))
     instant = clock.due - span.delta
-    return instant if not rule.by_days else _opening(_hours(desk), _hours(desk).local(instant).date())
+    return instant if not rule.by_days else _day_opening(desk, instant)
 
 
 def _after(span: Elapsed | Working, rule: ClockRule, ran: Run, desk: Desk | None) -> datetime:
@@ -338,7 +335,7 @@ def _after(span: Elapsed | Working, rule: ClockRule, ran: Run, desk: Desk | None
             return hours.due(ran.start, span.delta, ran.pauses)
         return _day_after(hours, ran, span.working_days, span.days or "open")
     instant = _put_off(ran, span.delta)
-    return instant if not rule.by_days else _opening(_hours(desk), _hours(desk).local(instant).date())
+    return instant if not rule.by_days else _day_opening(desk, instant)
 
 
 def _day_after(hours: Calendar, ran: Run, count: int, kind: WorkingDays) -> datetime:
@@ -350,7 +347,7 @@ def _day_after(hours: Calendar, ran: Run, count: int, kind: WorkingDays) -> date
         if hours.local(pause[0]).date() < day:
             done.append(pause)
             day = hours.nth_day(first, count + days_held(hours, Run(ran.start, tuple(done)), kind), kind)
-    return _opening(hours, day)
+    return hours.opening(day)
 
 
 def _put_off(ran: Run, consumed: timedelta) -> datetime:

@@ -14,7 +14,7 @@ from states.dossier import Dossier, Hold, Json
 from states.fold import patch
 
 HOLDER, THIRD_PARTY, NOBODY = "holder", "third_party", "nobody"
-_CLOSED = "closed"
+CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ def turns(events: Iterable[tuple[datetime, Json]], until: datetime) -> list[Turn
         if begun is None:
             begun = since = effective
         at = min(max(effective, since), until)
-        now = _party(dossier)
+        now = party_of(dossier)
         if now != party:
-            if at > since and party != _CLOSED:
+            if at > since and party != CLOSED:
                 found.append(Turn(party, since, at))
             party, since = now, at
     if begun is not None and not dossier.closed_at and until > since:
@@ -50,13 +50,22 @@ def turns(events: Iterable[tuple[datetime, Json]], until: datetime) -> list[Turn
     return found
 
 
-def _party(dossier: Dossier) -> str:
+def party_of(dossier: Dossier) -> str:
+    """Who has the ball of a dossier as it stands: a party of `Turn`, or `closed`."""
     if dossier.closed_at is not None:
-        return _CLOSED
-    hold = dossier.hold
-    if hold is not None and stops(hold):
-        return THIRD_PARTY if hold.motive == THIRD_PARTY else HOLDER
+        return CLOSED
+    outside = awaited(dossier)
+    if outside is not None:
+        return outside
     return NOBODY if dossier.unit is None else f"unit:{dossier.unit}"
+
+
+def awaited(dossier: Dossier) -> str | None:
+    """Who outside has the ball, `holder` or `third_party`; None while a unit has it."""
+    hold = dossier.hold
+    if hold is None or not stops(hold):
+        return None
+    return THIRD_PARTY if hold.motive == THIRD_PARTY else HOLDER
 
 
 def stops(hold: Hold) -> bool:

@@ -27,7 +27,9 @@ _PARTS = {
 _KEYS = ("name", "rung", "id")  # by what a part of a list is known
 _UNITS = {
     "elapsed_days": ("jour", "jours"), "elapsed_hours": ("heure", "heures"), "elapsed_minutes": ("minute", "minutes"),
-    "elapsed_seconds": ("seconde", "secondes"),
+    "elapsed_seconds": ("seconde", "secondes"), "working_days": ("jour d'ouverture", "jours d'ouverture"),
+    "working_hours": ("heure d'ouverture", "heures d'ouverture"),
+    "working_minutes": ("minute d'ouverture", "minutes d'ouverture"),
 }  # fmt: skip
 _SEATS = {
     "holder": "le porteur", "assignee": "la personne chargée du dossier", "unit": "le service", "head": "le chef de service",
@@ -64,6 +66,8 @@ _NAMES = {
     "due.fire": "l'acte demandé à l'échéance", "due.else": "l'acte demandé à défaut", "due.reason": "le motif donné",
     "share": "la part du délai", "level": "le niveau", "auto": "la saisie par l'horloge", "type": "le type",
     "min": "le minimum", "max": "le maximum", "personal": "le caractère personnel", "audience": "le public",
+    "start.from": "la date de départ", "start.given": "le départ sans sa date", "start.first": "le départ unique",
+    "calendar": "le calendrier", "floor": "la durée minimale", "length.at": "l'heure de l'échéance",
     "grace": "le répit après une suspension", "before": "l'avance sur l'échéance", "after": "le temps depuis le départ",
     "idle": "l'examen d'un dossier sans échéance", "look_again": "l'attente avant de redemander",
     "reopen_window": "le délai de réouverture", "longest_hold": "la plus longue suspension",
@@ -201,8 +205,16 @@ def _held(words: str, motive: str, new: str | None) -> str:
     during = "pendant toute autre suspension" if motive == "default" else f"pendant une suspension « {motive} »"
     if new is None:
         return f"{words} n'a plus de règle {during}"
-    runs = "s'arrête" if new == "pause" else "continue de courir"
-    return f"{words} {runs} désormais {during}"
+    return f"{words} {_HELD[new]} désormais {during}"
+
+
+_HELD = {
+    "pause": "s'arrête",
+    "ignore": "continue de courir",
+    "restart": "repart à la fin, au lieu de courir,",
+    "late_only": "ne s'arrête que pour le retard",
+    "rule": "suit la règle légale",
+}
 
 
 def _change(old: Any, new: Any) -> str:

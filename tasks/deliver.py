@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formataddr
+from urllib.parse import quote
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -169,7 +170,8 @@ def _send_digest(letter: digests.Letter, settings: Settings, told: dict[int, lis
 def compose(notice: outbox.Outgoing, people: Sequence[tuple[str, str]], settings: Settings) -> EmailMessage:
     """The message of a notice; its Message-ID is the row's, so that a repeat can be recognised."""
     subject, body = letters.letter(notice)
-    message = _message(subject, body, settings, people, notice.message_id)
+    where = f"{settings.base_url.rstrip('/')}/dossiers/{quote(notice.reference)}"
+    message = _message(subject, f"{body}Ouvrir le dossier : {where}\n", settings, people, notice.message_id)
     message["X-Coupe-File-Event"] = " ".join(f"{notice.reference}/{notice.seq}/{notice.target}".split())
     return message
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from states.errors import BadInput, Refused
-from web.visit import Posted, SignedIn, Visit, go
+from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
 from workflow import accounts, sessions, tokens
 
 router = APIRouter(include_in_schema=False)
 
 
-def _page(visit: Visit, status: int = 200, *, error: BadInput | None = None, secret: str | None = None) -> Response:
+def _page(
+    visit: Visit, status: int = 200, *, error: BadInput | None = None, secret: str | None = None, feed: str | None = None
+) -> Response:  # fmt: skip
     person = visit.actor.person or 0
     with visit.reading() as session:
         found = tokens.every(session, person)
         seats = accounts.seats(session, person)
-    return visit.page("account.html", status, tokens=found, seats=seats, error=error, secret=secret,
-                      scopes=tokens.SCOPES, longest=tokens.LONGEST_DAYS, shortest=accounts.SHORTEST)  # fmt: skip
+    feeds = [one for one in found if one.scopes == (tokens.CALENDAR,)]
+    return visit.page("account.html", status, tokens=[one for one in found if one not in feeds], seats=seats, error=error,
+                      feeds=[one for one in feeds if not (one.ended_at or one.over)], secret=secret, feed=feed,
+                      scopes=tokens.scopes_of(visit.actor.role), longest=tokens.LONGEST_DAYS, shortest=accounts.SHORTEST)  # fmt: skip
 
 
 @router.get("/compte")
@@ -66,3 +70,15 @@ def end_token(visit: SignedIn, key: int, fields: Posted) -> Response:
     with visit.make.begin() as session:
         tokens.end(session, key, visit.actor.person or 0)
     return go("/compte")
+
+
+@router.post("/compte/agenda")
+def make_feed(visit: SignedIn, fields: Posted) -> Response:
+    """A new secret address for a calendar, shown this once; the one before ends."""
+    del fields  # checked: it came from our page
+    if visit.actor.role == "manager":
+        raise NotForThisSeat
+    with visit.make.begin() as session:
+        secret = tokens.make_feed(session, visit.actor)
+    tongue = "" if visit.language == "fr" else f"?language={visit.language}"
+    return _page(visit, feed=f"{visit.site.scheme}://{visit.site.host}/agenda/{secret}.ics{tongue}")

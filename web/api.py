@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +23,8 @@ from starlette.exceptions import HTTPException
 from states import clocks
 from states.dossier import Actor
 from states.errors import BadInput, Refused
-from workflow import access, attempts, dossiers, queue, tokens, words
+from web import calculator
+from workflow import access, attempts, dossiers, law, queue, tokens, why, words
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -31,6 +33,7 @@ from workflow.queue import Ball, Filters, Row
 from workflow.view import View, load, written
 
 SUBMISSIONS, PER = 300, timedelta(hours=1)
+LONGEST_CASE = 100_000
 bearer = HTTPBearer(auto_error=False, description="Un jeton de la page « Mon compte ».")
 
 
@@ -185,6 +188,54 @@ class Journal(BaseModel):
     events: list[Happened]
 
 
+class Version(BaseModel):
+    """A date that a clock had, from an instant on."""
+
+    since: datetime
+    event: str
+    role: str
+    cycle: int
+    due: datetime
+
+
+class Derived(BaseModel):
+    """A clock and why its date is what it is; `gross_seconds` ran since its start, `net_seconds` without what was held."""
+
+    name: str
+    label: str
+    family: str
+    start: datetime
+    due: datetime
+    end: datetime | None
+    cycle: int
+    paused: bool
+    gross_seconds: float
+    net_seconds: float
+    steps: list[dict[str, Any]]
+    fr: list[str]
+    en: list[str]
+    versions: list[Version]
+
+
+class Turn(BaseModel):
+    """From one instant to another, one party had the ball: `holder`, `third_party`, `unit:12`, or `nobody`."""
+
+    party: str
+    name: str
+    since: datetime
+    until: datetime
+    seconds: float
+
+
+class Clocks(BaseModel):
+    """The clocks of a dossier, and who had the ball: the turns follow one another without a gap."""
+
+    reference: str
+    now: datetime
+    clocks: list[Derived]
+    turns: list[Turn]
+
+
 class Deposit(BaseModel):
     """What opens a dossier."""
 
@@ -221,6 +272,14 @@ class Done(BaseModel):
     version: int
     events: list[str]
     repeated: bool
+
+
+class Computed(BaseModel):
+    """A date, or what else was asked for, and why: the steps, and the same as sentences."""
+
+    id: str | int | float | bool | None
+    result: Any
+    explanation: dict[str, Any]
 
 
 class Me(BaseModel):
@@ -325,6 +384,21 @@ def journal(caller: Reads, ref: Reference) -> Journal:
     return Journal(reference=view.reference, events=[_happened(view, event) for event in view.events])
 
 
+@router.get("/dossiers/{ref}/clocks")
+def derived(caller: Reads, ref: Reference) -> Clocks:
+    """Why each date of a dossier is what it is, the dates it had before, and who had the ball."""
+    with caller.make() as session:
+        view = load(session, access.find(session, ref, caller.actor), caller.actor)
+    return Clocks(
+        reference=view.reference, now=view.now, clocks=[Derived(**why.data(each)) for each in why.explained(view)],
+        turns=[
+            Turn(party=one.party, name=why.name_of(view, one.party), since=one.since, until=one.until,
+                 seconds=one.lasted.total_seconds())
+            for one in why.turns(view)
+        ],
+    )  # fmt: skip
+
+
 @router.post("/dossiers/{ref}/{trigger}")
 def act(
     caller: Writes,
@@ -355,6 +429,24 @@ def act(
     response.headers["ETag"] = f'"{result.version}"'
     return Done(reference=view.reference, seq=result.seq, state=result.state, version=result.version,
                 events=list(result.kinds), repeated=result.repeated)  # fmt: skip
+
+
+_CASE: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": {
+    "schema": {"type": "object", "description": "Un cas de « coupe-file compute »."},
+    "example": {"rule": "jours_ouvres", "start": "2026-12-21", "duration": 10}}}}}  # fmt: skip
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.post("/compute", openapi_extra=_CASE, response_model=Computed)
+def compute(request: Request, raw: Annotated[bytes, Depends(_body)]) -> Response:
+    """Compute a date and say why: the line that `coupe-file compute` answers. For anybody, without a token."""
+    calculator.limit(request)
+    if len(raw) > LONGEST_CASE:
+        raise BadInput("length", f"{len(raw)} octets", field="body", accepted=f"{LONGEST_CASE} octets au plus")
+    return Response(orjson.dumps(law.answered(law.read(raw, "body"))), media_type="application/json")
 
 
 @router.get("/overview")

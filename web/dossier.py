@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
+from states.flags import flags
 from web.visit import Posted, SignedIn, Visit, go
 from workflow import access, directory, dossiers
 from workflow.preview import preview
@@ -66,10 +67,12 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
         if fields.get("do") == "preview" and not problems:
             try:
                 decision = preview(session, view.id, name, actor=visit.actor, args=args)
+                flagged = [flag.sentence for flag in flags(view.definition, decision, directory.almanac_now(session))]
             except CoupeFileError as error:
                 problems = _beside(trigger, error)
             else:
-                return _form(visit, session, view, trigger, fields, moved=_moved(visit, view, decision.after))
+                return _form(visit, session, view, trigger, fields, moved=_moved(visit, view, decision.after),
+                             flagged=flagged)  # fmt: skip
         if problems:
             return _form(visit, session, view, trigger, fields, problems=problems, status=422)
     key = fields.get("key") or None
@@ -138,14 +141,14 @@ def _trigger(view: View, name: str) -> Trigger:
 def _form(
     visit: Visit, session: Session, view: View, trigger: Trigger, typed: Mapping[str, str], *,
     problems: Mapping[str, CoupeFileError] | None = None, moved: Any = None, stale: Stale | None = None,
-    changes: Any = (), status: int = 200,
+    changes: Any = (), flagged: Sequence[str] = (), status: int = 200,
 ) -> HTMLResponse:  # fmt: skip
     rules = view.definition.fields
     names = [name for name in (*trigger.needs, *trigger.optional) if name not in ("seen", "forced")]
     title = written(view, view.dossier.data.get("title"), "title")
     return visit.page(
         "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
-        problems=problems or {}, moved=moved, stale=stale, changes=changes,
+        problems=problems or {}, moved=moved, flagged=flagged, stale=stale, changes=changes,
         places=_places(visit, session, view) if "to_unit" in names else [],
         people=_people(session, view) if "to_user" in names else [],
         effects=_effects(visit, view) if "motive" in names else {},

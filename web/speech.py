@@ -9,11 +9,12 @@ from gettext import NullTranslations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from states import clocks
+from states import clocks, reasons
+from states.court import THIRD_PARTY
 from states.decide import BREACH, LAPSE, REFUSE, REMIND, SUBMIT
-from states.definition import Definition, Elapsed
+from states.definition import Definition
 from states.dossier import Dossier
-from states.explanation import LANGUAGES, Step
+from states.explanation import LANGUAGES, ends_day, sentences
 from states.migration import MIGRATE
 from web.languages import Language, translations
 from workflow import letters, words
@@ -22,6 +23,7 @@ from workflow.queue import Row
 from workflow.view import View, asking, written
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+QUICK = ("triage", "hold", "escalate", "resolve")
 SILENCE = "Le silence gardé sur cette demande ne vaut pas acceptation."
 
 
@@ -70,8 +72,10 @@ class Speech:
 
     def on(self, at: datetime, zone: str) -> str:
         """« mardi 24 novembre 2026 à 18 h 00 », with the place whose time it is when that is not Paris."""
-        local = at.astimezone(ZoneInfo(zone)).replace(second=0, microsecond=0)
-        return LANGUAGES[self.language].instant(local) + self._zone(zone)
+        local, language = at.astimezone(ZoneInfo(zone)), LANGUAGES[self.language]
+        if ends_day(local):  # a date that is due until its end is said by the date alone
+            return language.day(local.date())
+        return language.instant(local.replace(second=0, microsecond=0)) + self._zone(zone)
 
     def date(self, day: str) -> str:
         """A day of a field, in words; as it stands when it is none."""
@@ -82,7 +86,8 @@ class Speech:
 
     def short(self, at: datetime, zone: str) -> str:
         """« 24/11/2026 18:00 »."""
-        return f"{at.astimezone(ZoneInfo(zone)):%d/%m/%Y %H:%M}" + self._zone(zone)
+        local = at.astimezone(ZoneInfo(zone))
+        return f"{local:%d/%m/%Y}" if ends_day(local) else f"{local:%d/%m/%Y %H:%M}" + self._zone(zone)
 
     def _zone(self, zone: str) -> str:
         if zone == words.PARIS:
@@ -146,8 +151,8 @@ class Speech:
         dossier = view.dossier
         if dossier.closed_at is not None:
             return self._("personne, le dossier est clos")
-        if dossier.hold is not None:
-            return self._("un tiers") if dossier.hold.motive == "third_party" else self._("le porteur de projet")
+        if view.awaited is not None:
+            return self._("un tiers") if view.awaited == THIRD_PARTY else self._("le porteur de projet")
         return view.unit.name if view.unit else self._("personne : aucune administration ne tient ce dossier")
 
     def ball_details(self, view: View) -> list[str]:
@@ -155,7 +160,7 @@ class Speech:
         dossier, unit = view.dossier, view.unit
         if dossier.closed_at is not None:
             return []
-        if dossier.hold is not None:
+        if dossier.hold is not None and view.awaited is not None:
             event = asking(view)
             asker = view.names["unit"].get(event.actor.unit or 0) if event is not None else None
             parts = [self._("demande de %s") % asker] if asker else []
@@ -205,7 +210,7 @@ class Speech:
         dossier = view.dossier
         if dossier.closed_at is not None:
             return self._("rien : le dossier est clos")
-        if dossier.hold is not None and dossier.hold.motive != "third_party":
+        if dossier.hold is not None and dossier.hold.motive != THIRD_PARTY:
             return self._("une réponse est attendue de vous")
         return self._("rien à faire aujourd'hui")
 
@@ -222,6 +227,20 @@ class Speech:
         if row.due_at is None:
             return self._("aucune échéance ne court")
         return self._("échéance %s") % self.until(row.due_at, now)
+
+    def quick(self, row: Row, role: str) -> list[tuple[str, str]]:
+        """The acts offered beside a dossier of the half-hour, by name and label: those that decide something, for this
+        role in this state. Whether a guard lets them through is known on their page, which says why not.
+        """
+        definition = row.definition
+        return [
+            (trigger.name, self.act(definition, trigger.name))
+            for trigger in definition.triggers
+            if trigger.name in QUICK
+            and role in trigger.by
+            and row.state in definition.sources(trigger)
+            and not (trigger.name == "hold" and row.held)
+        ]
 
     # --- clocks -------------------------------------------------------------------------------------------------------
 
@@ -245,39 +264,12 @@ class Speech:
         return sorted(found, key=lambda one: (dossier.clocks[one.name].end is not None, one.due))
 
     def _why(self, view: View, name: str) -> list[str]:
-        """Why a due date is what it is: where it starts, how long it is, what was not counted."""
-        clock, rule, zone = view.dossier.clocks[name], view.definition.clocks.get(name), ZoneInfo(view.zone)
-        said = LANGUAGES[self.language]
-
-        def local(at: datetime) -> datetime:
-            return at.astimezone(zone).replace(second=0, microsecond=0)
-
-        lines = [said.say(Step("start", {"at": local(clock.start), "zone": view.zone}))]
-        if rule is not None and isinstance(rule.length, Elapsed):
-            lines.append(self._length(rule.length))
-        elif rule is not None:
-            lines.append(self._("La date est celle qui a été donnée au dépôt."))
-        for hold in view.dossier.holds:
-            end = hold.end or hold.until
-            if clocks.pauses(hold, name) and end > clock.start:
-                lines.append(said.say(Step("pause", {"from": local(max(hold.since, clock.start)), "to": local(end)})))
-            elif end > clock.start:
-                lines.append(
-                    self._("La demande du %(day)s (%(motive)s) ne suspend pas ce délai.")
-                    % {"day": self.day(hold.since, view.zone), "motive": self.choice(hold.motive)}
-                )
-        if rule is not None and rule.basis:
-            lines.append(said.say(Step("basis", {"basis": rule.basis})))
-        return [*lines, said.say(Step("due", {"at": local(clock.due)}))]
-
-    def _length(self, length: Elapsed) -> str:
-        delta = length.delta
-        if delta % DAY == timedelta(0):
-            days = delta // DAY
-            words_ = self.many("%s jour, compté en temps réel, nuits et jours fériés compris.",
-                               "%s jours, comptés en temps réel, nuits et jours fériés compris.", days)  # fmt: skip
-            return words_ % days
-        return self._("%s h, en temps réel.") % round(delta / HOUR, 2)
+        """Why a due date is what it is: its rule and its start, what was counted and what was not."""
+        rule = view.definition.clocks.get(name)
+        if rule is None:
+            return []
+        steps = reasons.why(rule, name, view.dossier.clocks[name], view.dossier, view.almanac)
+        return sentences(steps, self.language)
 
     # --- what happened ------------------------------------------------------------------------------------------------
 

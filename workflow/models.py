@@ -415,6 +415,40 @@ class Reacted(Base):
     events: Mapped[int]
 
 
+class FactsRow(Base):
+    """What a dossier adds to the counters, by its journal up to `seq`."""
+
+    __tablename__ = "facts"
+    __table_args__ = (Index("ix_facts_month", "month"),)
+    dossier_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int]
+    month: Mapped[date | None]
+    counted: Mapped[list[Json]] = mapped_column(JSONB)
+
+
+class CounterRow(Base):
+    """The sum of what dossiers add under one key."""
+
+    __tablename__ = "counters"
+    __table_args__ = (
+        PrimaryKeyConstraint(
+            "month", "departement", "topic", "definition", "unit_id", "rung", "family", "clock", "measure", "due",
+            name="pk_counters",
+        ),
+    )  # fmt: skip
+    month: Mapped[date]
+    departement: Mapped[str]
+    topic: Mapped[str]
+    definition: Mapped[str]
+    unit_id: Mapped[int]
+    rung: Mapped[str]
+    family: Mapped[str]
+    clock: Mapped[str]
+    measure: Mapped[str]
+    due: Mapped[str]
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
 class Notice(Base):
     """What is to be told, to which seat, because of which event; sent at least once, under one message id."""
 

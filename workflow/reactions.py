@@ -22,7 +22,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
-from workflow import definitions, vacancies
+from workflow import counters, definitions, vacancies
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
 
@@ -211,6 +211,7 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
         _write(session, rows)
         _keep_failures(session, failures)
         _count(session, [(event.dossier_id, event.seq) for event, _ in found])
+        counters.count(session, {event.dossier_id for event, _ in found})
         given = {event.effect["unit"] for event, _ in found if event.effect.get("unit") is not None}
         if given:
             vacancies.look(session, given)

@@ -41,12 +41,15 @@ _ROWS = (
 def run(make: sessionmaker[Session], *, who: str, why: str, dry: bool = False, size: int = BATCH) -> Iterator[Rebuilt]:
     """Go through every open dossier; yields after each batch, which is then committed. `dry` writes nothing."""
     total = Rebuilt()
-    while _batch(make, total, who, why, size, dry=dry):
+    while batch(make, total, who=who, why=why, size=size, dry=dry):
         yield total
     yield total
 
 
-def _batch(make: sessionmaker[Session], total: Rebuilt, who: str, why: str, size: int, *, dry: bool) -> bool:
+def batch(
+    make: sessionmaker[Session], total: Rebuilt, *, who: str, why: str, size: int = BATCH, dry: bool = False
+) -> bool:
+    """Go through the next open dossiers by id, in one transaction of its own; False when there are none left."""
     with make.begin() as session:
         statement = _ROWS if dry else f"{_ROWS} {LOCK}"
         rows = [

@@ -16,6 +16,8 @@ from states.fields import clean
 from workflow.sessions import TOKEN_BYTES, digest
 
 SCOPES = ("read", "write", "metrics")
+CALENDAR = "calendar"
+"""The one scope of a calendar feed's address: it opens the feed, and nothing of the API."""
 LONGEST_DAYS = 366
 PREFIX = "cf_"
 NAME_SIGNS = 80
@@ -35,16 +37,38 @@ class Token:
     over: bool
 
 
+def scopes_of(role: str) -> tuple[str, ...]:
+    """What a token of this role may be given: the figures of the whole are for who steers."""
+    return SCOPES if role == "manager" else SCOPES[:2]
+
+
 def make(session: Session, actor: Actor, name: str, scopes: Sequence[str], days: int) -> str:
     """A new token for the seat of this actor; returns its secret, shown once. Raises BadInput."""
     name = clean("name", name)
     if len(name) > NAME_SIGNS:
         raise BadInput("length", f"{len(name)} signes", field="name", accepted=f"{NAME_SIGNS} signes au plus")
-    chosen = [scope for scope in SCOPES if scope in scopes]
+    offered = scopes_of(actor.role)
+    chosen = [scope for scope in offered if scope in scopes]
     if not chosen or len(chosen) < len(set(scopes)):
-        raise BadInput("scopes", "portée inconnue ou absente", field="scopes", accepted=", ".join(SCOPES))
+        raise BadInput("scopes", "portée inconnue ou absente", field="scopes", accepted=", ".join(offered))
     if not 0 < days <= LONGEST_DAYS:
         raise BadInput("days", f"{days} jours", field="days", accepted=f"de 1 à {LONGEST_DAYS} jours")
+    return _made(session, actor, name, chosen, days)
+
+
+def make_feed(session: Session, actor: Actor) -> str:
+    """A new secret for the calendar of this seat, as long as may be; the one before ends. Returns it, shown once."""
+    session.execute(
+        text(
+            "update api_tokens set ended_at = clock_timestamp() where person_id = :person and role = :role "
+            "and unit_id is not distinct from :unit and scopes = array[:scope] and ended_at is null"
+        ),
+        {"person": actor.person, "role": actor.role, "unit": actor.unit, "scope": CALENDAR},
+    )
+    return _made(session, actor, "Agenda", [CALENDAR], LONGEST_DAYS)
+
+
+def _made(session: Session, actor: Actor, name: str, scopes: Sequence[str], days: int) -> str:
     secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     session.execute(
         text(
@@ -52,7 +76,7 @@ def make(session: Session, actor: Actor, name: str, scopes: Sequence[str], days:
             "(:person, :unit, :role, :name, :digest, :scopes, clock_timestamp() + cast(:days as interval))"
         ),
         {"person": actor.person, "unit": actor.unit, "role": actor.role, "name": name, "digest": digest(secret),
-         "scopes": chosen, "days": timedelta(days=days)},
+         "scopes": list(scopes), "days": timedelta(days=days)},
     )  # fmt: skip
     return secret
 
@@ -71,6 +95,14 @@ def find(session: Session, secret: str) -> tuple[Actor, frozenset[str]] | None:
     """Whose token this is, and what it may do; None when it is unknown, ended, too old, or of a seat that was left."""
     row = session.execute(text(_FIND), {"digest": digest(secret)}).one_or_none()
     return (Actor(row.person_id, row.unit_id, row.role), frozenset(row.scopes)) if row is not None else None
+
+
+def ends(session: Session, secret: str) -> datetime:
+    """When a token that was found ends."""
+    at: datetime = session.execute(
+        text("select ends_at from api_tokens where digest = :digest"), {"digest": digest(secret)}
+    ).scalar_one()
+    return at
 
 
 def every(session: Session, person: int) -> list[Token]:

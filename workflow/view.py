@@ -12,12 +12,13 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from states import clocks
+from states import clocks, court
+from states.almanac import Almanac
 from states.decide import settle
 from states.definition import Definition, Trigger
 from states.dossier import SYSTEM, Actor, Dossier
 from states.draft import Draft
-from states.errors import CoupeFileError
+from states.errors import BadInput, CoupeFileError, Refused
 from states.vocabulary import GUARDS, rung_above
 from workflow import definitions, directory, journal, texts, words
 from workflow.access import SEES_TEXTS
@@ -73,6 +74,7 @@ class View:
     events: tuple[Recorded, ...]
     names: dict[str, dict[int, str]]
     versions: dict[str, Definition]
+    almanac: Almanac
 
     @property
     def definition(self) -> Definition:
@@ -87,6 +89,11 @@ class View:
     def zone(self) -> str:
         """The time zone that its dates are said in."""
         return self.unit.zone if self.unit is not None else words.PARIS
+
+    @property
+    def awaited(self) -> str | None:
+        """Who outside the administrations has the ball: `holder`, `third_party`; None while a unit has it."""
+        return court.awaited(self.dossier)
 
     @property
     def sees_texts(self) -> bool:
@@ -122,7 +129,48 @@ def load(session: Session, key: int, actor: Actor) -> View:
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
         allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        versions,
+        versions, context.almanac,
+    )  # fmt: skip
+
+
+_UNIT = """
+select c.name, u.code, u.name, u.telephone, u.zone, p.name from (select 1) as one
+left join units u on u.id = %(unit)s left join persons p on p.id = %(assignee)s
+left join communes c on c.code = %(commune)s
+"""
+
+
+def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
+    """A dossier as it was known at an instant, from the events that were recorded until then; nothing can be asked of it.
+
+    The directory is that of now. Raises Refused before its first event, BadInput for an instant to come.
+    """
+    present = connection(session).execute(_ROW, {"id": key}).fetchone()
+    assert present is not None  # noqa: S101  (found in this very transaction, and dossiers are never deleted)
+    reference, now, revision = present[0], present[8], present[9]  # stuck is of now: it has no history
+    if at > now:
+        raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
+    events = tuple(event for event in journal.read(session, [key]) if event.at <= at)
+    if not events:
+        raise Refused("not_yet", f"le dossier {reference} n'était pas encore déposé à cet instant", field="--at")
+    dossier, definition = journal.folded(events), events[-1].definition
+    chosen = session.execute(
+        text("select id from definitions where digest = :digest"), {"digest": definition}
+    ).scalar_one()
+    loaded, sees = definitions.get(session, chosen), actor.role in SEES_TEXTS
+    versions = _versions(session, loaded, events)
+    if actor.role == "holder":
+        events = tuple(event for event in events if not _internal(versions, event))
+    asked = {"unit": dossier.unit, "assignee": dossier.assignee, "commune": dossier.data.get("commune")}
+    row: Any = connection(session).execute(_UNIT, asked).fetchone()
+    commune, code, name, telephone, zone, assignee = row
+    context = directory.contexts(session, [dossier], at, revision)[0]
+    unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
+    draft = Draft(loaded.compiled.definition, dossier, context, at)
+    return View(
+        key, reference, loaded, dossier, present[1], unit, commune, at, actor, _texts(session, dossier, events) if sees else {},
+        (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
+        _names(session, events, persons=sees), versions, context.almanac,
     )  # fmt: skip
 
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from states import clocks, court, reasons
-from states.court import Turn
+from states import clocks, court, explanation, reasons
+from states.court import HOLDER, NOBODY, THIRD_PARTY, Turn
 from states.dossier import Actor, Clock
 from states.errors import BadInput, shown
 from states.explanation import Step
-from workflow import directory, words
+from workflow import words
 from workflow.view import View
 
 
@@ -44,13 +42,13 @@ class Explained:
     versions: list[Version]
 
 
-def explained(session: Session, seen: View, only: str | None = None) -> list[Explained]:
+def explained(seen: View, only: str | None = None) -> list[Explained]:
     """The clocks of a dossier, by date, or the one named. Raises BadInput when it has no such clock."""
     dossier, definition = seen.dossier, seen.definition
     if only is not None and only not in dossier.clocks:
         accepted = ", ".join(sorted(dossier.clocks)) or "aucun : ce dossier n'a pas de délai"
         raise BadInput("clock", f"ce dossier n'a pas de délai « {shown(only)} »", field="clock", accepted=accepted)
-    almanac, found = directory.almanac_now(session), []
+    almanac, found = seen.almanac, []
     for name, clock in sorted(dossier.clocks.items(), key=lambda item: item[1].due):
         rule = definition.clocks.get(name)
         if only not in (None, name) or rule is None:
@@ -92,3 +90,34 @@ def _versions(seen: View, name: str) -> list[Version]:
 def turns(seen: View) -> list[Turn]:
     """Who had the ball from the submission to the closing, or to now; the parts add up to the whole."""
     return court.turns(((event.effective, event.effect) for event in seen.events), seen.now)
+
+
+PARTIES = {HOLDER: "le porteur", THIRD_PARTY: "un tiers", NOBODY: "personne"}
+
+
+def name_of(seen: View, party: str) -> str:
+    """Who a party of a turn is, in French."""
+    unit = party.partition(":")[2]
+    return PARTIES.get(party) or seen.names["unit"].get(int(unit), f"unité {unit}")
+
+
+def data(each: Explained) -> dict[str, Any]:
+    """A clock and its derivation for a program: the command and the API both answer this."""
+    return {
+        "name": each.name,
+        "label": each.label,
+        "family": each.family,
+        "due": each.clock.due,
+        "start": each.clock.start,
+        "end": each.clock.end,
+        "cycle": each.clock.n,
+        "paused": each.paused,
+        "gross_seconds": each.gross.total_seconds(),
+        "net_seconds": each.net.total_seconds(),
+        "steps": explanation.data(each.steps),
+        **{name: explanation.sentences(each.steps, name) for name in explanation.LANGUAGES},
+        "versions": [
+            {"since": one.since, "event": one.kind, "role": one.actor.role, "cycle": one.cycle, "due": one.due}
+            for one in each.versions
+        ],
+    }

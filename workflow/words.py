@@ -44,6 +44,26 @@ FIELDS = {
     "note": "La note, que seules les administrations saisies lisent.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
+LABELS = {
+    "blockage": "Ce qui bloque",
+    "siret": "SIRET",
+    "since": "Bloqué depuis",
+    "needed_by": "Nécessaire avant",
+    "jobs": "Emplois",
+    "invested": "Investissement (millions d'euros)",
+    "project": "Projet",
+    "procedure": "Procédure",
+    "received_on": "Reçu le",
+    "complete_on": "Complet le",
+    "applicant": "Demandeur",
+    "ouvrage": "Ouvrage",
+    "evaluation_environnementale": "Évaluation environnementale",
+    "etude_d_impact": "Étude d'impact",
+    "regulation": "Règlement européen",
+    "capacite": "Capacité",
+    "technologie": "Technologie",
+    "activite": "Activité",
+}
 CHOICES = {
     "unblocked": "débloqué",
     "refused": "refusé",
@@ -77,7 +97,28 @@ CHOICES = {
     "maison": "maison individuelle",
     "monument_ou_erp": "monument historique ou établissement recevant du public",
     "autre": "autre",
+    "demande_electronique": "demande adressée à une administration",
+    "recours": "recours",
+    "recours_urbanisme": "recours contre un permis",
+    "france_simplification": "saisine de France Simplification",
+    "demandeur": "le demandeur",
+    "tiers": "un tiers",
+    "oui": "oui",
+    "moins_de_1_gw": "moins de 1 GW par an",
+    "extraction": "extraction",
+    "transformation": "transformation ou recyclage",
+    "stockage_co2": "stockage de CO2",
+    "pieces": "pièces demandées",
 }
+ATTRIBUTES = {
+    "ouvrage": "Ouvrage",
+    "evaluation_environnementale": "Soumis à évaluation environnementale",
+    "etude_d_impact": "Soumis à étude d'impact",
+    "capacite": "Capacité de production",
+    "activite": "Activité",
+    "technologie": "Technologie",
+}
+"""What a rule of law may look at in a project."""
 ROLES = {
     "holder": "porteur",
     "referent": "référent",

@@ -16,8 +16,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from cli import demo
-from cli.shipped import keep_missing
+from cli import database, demo
 from config.settings import Settings
 from web.app import create
 from workflow import business_time, reconcile, scenario, schema
@@ -98,8 +97,7 @@ def portal(postgres, template_database, browser) -> Iterator[Portal]:
         connection.execute(f"create database {name} template {template_database}")
     engine = schema.engine(postgres.url(name))
     make = schema.sessions(engine)
-    with make.begin() as session:
-        keep_missing(session)
+    database.prepare(postgres.url(name))
     demo.seed(make)
     with make.begin() as session:
         business_time.freeze(session)

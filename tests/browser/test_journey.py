@@ -8,6 +8,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import text
 
 from tests.browser.conftest import DESK, PHONE
 from workflow import verify
@@ -145,9 +146,32 @@ def test_a_dossier_goes_from_its_holder_to_its_outcome(portal):
     for path in ("/aide", "/accessibilite", "/dossiers/99-9999", "/demi-heure"):
         manager.goto(path)
         portal.look(manager, f"22{path.replace('/', '-')}")
+    manager.goto(
+        "/calculateur?clock=permis_de_construire/instruction&start=2027-01-15&opened1=2027-02-01&resolved1=2027-02-20"
+    )
+    portal.look(manager, "22-calculateur")
     assert [said for said in portal.complaints if "404" not in said and "403" not in said] == []
     assert portal.looked >= 25
     assert [problem for part in verify.verify(portal.make) for problem in part.problems] == []
+
+
+def test_what_was_typed_outlives_the_session(portal):
+    page = portal.page(PHONE)
+    portal.enter(page, "vp-lacq:holder")
+    page.goto("/deposer")
+    with portal.make.begin() as session:
+        session.execute(text("delete from web_sessions"))
+    page.fill("#blockage", BLOCKAGE)
+    expect(page.locator("#saved")).to_contain_text("ne peut pas être gardé")
+    page.get_by_role("button", name="Déposer").click()
+    expect(page.get_by_text("ce que vous avez écrit n'est pas perdu")).to_be_visible()
+    portal.look(page, "23-session-terminee")
+    page.click('button[value="vp-lacq:holder"]')
+    expect(page.get_by_text("Vous êtes de nouveau connecté")).to_be_visible()
+    portal.look(page, "24-reprendre")
+    page.get_by_role("button", name="Envoyer maintenant").click()
+    expect(page.locator("#summary")).to_be_visible()  # the rest is missing, and said
+    assert page.input_value("#blockage") == BLOCKAGE
 
 
 def test_without_scripts_a_dossier_is_submitted_all_the_same(portal):

@@ -14,6 +14,8 @@ from cli.main import app
 from tests.conftest import copied
 
 PROGRAM = Path(sys.executable).parent / "coupe-file"
+BEGINS = "2026-10-05T08:00:00+00:00"
+"""When dossiers are submitted: a Monday, 10 h in Paris, so that working days are the same whenever the tests run."""
 TABLES = (
     "dossiers", "events", "pending", "texts", "parties", "units", "persons", "memberships", "competences", "communes",
     "definitions",
@@ -42,6 +44,8 @@ def sampled(postgres, template_database):
     postgres.create_database(name, template_database)
     for command in (["migrate"], ["directory", "sample"]):
         CliRunner(env={"COUPE_FILE_DATABASE_URL": postgres.url(name)}).invoke(app, command, catch_exceptions=False)
+    with psycopg.connect(postgres.url(name).replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("update business_clock set anchor = %s, set_at = clock_timestamp()", [BEGINS])
     return name
 
 

@@ -46,7 +46,9 @@ def test_time_moves_on_to_an_hour_and_what_falls_due_on_the_way_is_done_at_its_h
     assert "vendredi 27 novembre 2026 à 18 h 00" in said.out
     events = cli("journal", reference, "--json").json["events"]
     moved = next(event for event in events if event["kind"] == "escalate")
-    assert moved["at"].startswith("2026-11-26T04:00:00"), "two days after the submission, not at the end of the leap"
+    assert moved["at"].startswith("2026-11-26T17:00:00"), (
+        "at the closing of the second working day, not at the end of the leap"
+    )
     assert query("select running from business_clock") == [(True,)], "it was not paused, and is not"
 
 

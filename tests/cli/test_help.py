@@ -19,7 +19,8 @@ FRENCH = re.compile(
     re.IGNORECASE,
 )
 ENGLISH = re.compile(
-    r"\b(the|of|and|with|this|from|required|default|env var|arguments:|commands?|bool|str|path|usage:)\b", re.IGNORECASE
+    r"(?<!-)\b(the|of|and|with|this|from|required|default|env var|arguments:|commands?|bool|str|path|usage:)\b",
+    re.IGNORECASE,
 )
 
 

@@ -25,7 +25,7 @@ def version(tmp_path):
     return write
 
 
-SHORTER = ("length: {elapsed_days: 2}", "length: {elapsed_days: 1}")
+SHORTER = ("length: {working_days: 2}", "length: {working_days: 1}")
 RENAMED = (
     ("  triaged:   {phase", "  qualified:   {phase"),
     ("to: triaged", "to: qualified"),
@@ -126,13 +126,13 @@ def test_a_version_that_is_not_there_is_answered_with_those_that_are(cli, given,
 def test_a_difference_is_said_in_french_by_group_between_files_names_and_versions(cli, version):
     path = version(
         2,
-        ("length: {elapsed_days: 14}", "length: {elapsed_days: 10}"),
+        ("length: {working_days: 10}", "length: {working_days: 8}"),
         ("[referent, head, manager]", "[referent, head]"),
     )
     wanted = [
         "Définition", "  La version passe de 1 à 2.", "Actes",
         "  L'acte « Transmettre » n'est plus ouvert au rôle « manager ».",
-        "Délais", "  Le délai « Réponse de l'échelon » passe de 14 à 10 jours.",
+        "Délais", "  Le délai « Réponse de l'échelon » passe de 10 à 8 jours d'ouverture.",
     ]  # fmt: skip
     assert cli("workflow", "diff", "coupe-file", path).out.splitlines() == wanted
     cli("workflow", "load", path)
@@ -254,8 +254,9 @@ def test_a_version_not_in_effect_yet_is_told_by_the_plan(cli, version, dossier):
 def test_a_dossier_that_cannot_move_is_named_with_the_reason_and_the_code_says_so(cli, version, dossier):
     path = version(2)
     body = path.read_text(encoding="utf-8")
-    start, end = body.index("  - {name: hold,"), body.index("  - {name: transfer,")
-    path.write_text(body[:start] + body[end:], encoding="utf-8")
+    start, end = body.index("  - {name: hold,"), body.index("  - {name: complete,")
+    body = (body[:start] + body[end:]).replace("[message, hold, escalate", "[message, escalate")
+    path.write_text(body, encoding="utf-8")
     assert cli("workflow", "publish", path).code == 0
     now = datetime.fromisoformat(cli("clock", "show", "--json").json["now"])
     asked = [

@@ -141,8 +141,8 @@ def test_the_demo_goes_on_whatever_is_killed(up):
         family = run.family()
         assert family.get(name), f"no {name} among {family}"
         os.kill(min(family[name]), signal.SIGKILL)
-    run.until("24/11/2026 21:00  974-0010  l'horloge : la demande au porteur est close")
-    run.until("25/11/2026 10:00  17-0005  rappel")
+    run.until("24/11/2026 21:0.  974-0010  l'horloge : la demande au porteur est close")
+    run.until("25/11/2026 08:0.  17-0005  rappel")
     assert run.cli("verify", "--json").returncode == 0
     for name in ("worker-1", "beat", "valkey", "postgres"):
         assert re.search(rf"{name} +.*relancé", run.log()), name

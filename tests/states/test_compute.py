@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.compute import law
 from states.compute import answer
 from states.errors import BadInput
+from workflow.law import law
 
 ORACLES = Path(__file__).parents[1] / "oracles"
 LAW = law()

@@ -15,8 +15,10 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /                                200    303   303    303  303  303  303
 /aide                            200    200   200    200  200  200  200
 /accessibilite                   200    200   200    200  200  200  200
+/calculateur                     200    200   200    200  200  200  200
 /connexion                       200    303   303    303  303  303  303
 /connexion/siege                 303    200   200    200  200  200  200
+/agenda/{secret}.ics             404    404   404    404  404  404  404
 /connexion/lien/{secret}         410    410   410    410  410  410  410
 /compte                          303    200   200    200  200  200  200
 /dossiers                        303    200   200    403  403  403  403
@@ -54,6 +56,7 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /deposer/{key}/effacer           401    303   303    403  403  403  403
 /compte/jetons                   401    422   422    422  422  422  422
 /compte/jetons/1/fin             401    303   303    303  303  303  303
+/compte/agenda                   401    200   200    200  200  200  403
 /compte/mot-de-passe             401    422   422    422  422  422  422
 """
 API = """
@@ -64,7 +67,9 @@ GET /communes?q=lacq             401    200   200    200  200  200  200
 GET /dossiers                    401    200   200    200  200  200  200
 GET /dossiers/{ref}              401    404   200    404  200  200  200
 GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
+GET /dossiers/{ref}/clocks       401    404   200    404  200  200  200
 GET /overview                    401    403   403    403  403  403  200
+POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
 POST /dossiers/{ref}/write       401    404   422    404  422  422  422
 POST /dossiers/{ref}/message     401    404   422    404  422  422  422

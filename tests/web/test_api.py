@@ -72,6 +72,31 @@ def test_an_act_on_the_version_that_was_seen_is_done_and_on_another_is_not(holde
     assert desk.get(path).headers["etag"] == done.headers["etag"]
 
 
+def test_each_date_says_why_and_the_turns_add_up(holder, desk, portal):
+    reference = holder.post("/dossiers", FIELDS).json()["reference"]
+    portal.world.jump(days=1)
+    desk.post(f"/dossiers/{reference}/triage", {"to_unit": "u1"})
+    portal.world.jump(days=2)
+    said = holder.get(f"/dossiers/{reference}/clocks").json()
+    shown = holder.get(f"/dossiers/{reference}").json()
+    assert {one["name"]: one["due"] for one in said["clocks"]} == {one["name"]: one["due"] for one in shown["clocks"]}
+    triage = next(one for one in said["clocks"] if one["name"] == "triage")
+    assert triage["end"] is not None
+    assert triage["gross_seconds"] == triage["net_seconds"] == 86400
+    assert triage["steps"][0]["step"] == "clock"
+    assert len(triage["fr"]) == len(triage["en"]) == len(triage["steps"])
+    assert [one["event"] for one in triage["versions"]] == ["submit"]
+    turns = said["turns"]
+    assert [turn["name"] for turn in turns] == [name_of(portal, "u0"), name_of(portal, "u1")]
+    assert [turn["seconds"] for turn in turns] == [86400, 2 * 86400]
+    assert turns[0]["until"] == turns[1]["since"]
+    assert turns[-1]["until"] == said["now"]
+
+
+def name_of(portal, code):
+    return portal.world.value("select name from units where code = :code", code=code)
+
+
 def test_pages_of_a_list_follow_one_another_and_meet_nowhere(portal):
     other = Api(portal, "other")
     made = {other.post("/dossiers", FIELDS).json()["reference"] for _ in range(5)}
@@ -122,6 +147,8 @@ def test_a_token_is_made_and_ended_on_the_account_page(portal):
     assert visitor.post("/compte/jetons", {"name": "Tableur", "days": "30"}).status_code == 422
     assert visitor.post("/compte/jetons", {"name": "Tableur", "scope_read": "1", "days": "9000"}).status_code == 422
     assert secret not in visitor.get("/compte").text
+    assert "scope_metrics" not in visitor.get("/compte").text
+    assert visitor.post("/compte/jetons", {"name": "Mesures", "scope_metrics": "1", "days": "30"}).status_code == 422
 
 
 def test_the_description_of_the_api_names_every_path_and_the_refusals(portal):

@@ -190,6 +190,9 @@ def test_the_half_hour_puts_each_dossier_where_it_belongs_and_counts_them_all(po
     for key in ids:
         portal.world.act(key, "triage", to_unit="u3", forced="true")
     assert sections() == [0, 0, 4, 0]
+    page = portal.visitor("ref3").get("/demi-heure").text
+    offered = re.findall(rf'href="/dossiers/{portal.world.row(ids[0]).reference}/agir/(\w+)"', page)
+    assert offered == ["hold", "escalate", "resolve"]  # two clicks from here to done
     portal.world.act(
         ids[0],
         "hold",

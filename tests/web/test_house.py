@@ -40,6 +40,7 @@ PLACES = (
     "/aide",
     "/accessibilite",
     "/connexion",
+    "/calculateur?rule=jours&duration=3&start=2027-01-04",
     "/dossiers",
     "/compte",
     "/demi-heure",
@@ -161,6 +162,7 @@ def spoken():
         if file != "languages.py":
             yield message if isinstance(message, str) else message[0]
     yield from words.CHOICES.values()
+    yield from words.ATTRIBUTES.values()
     yield from words.ROLES.values()
     yield from words.REASONS.values()
     yield from words.EVENTS.values()

@@ -21,3 +21,8 @@ document.addEventListener("DOMContentLoaded", () => {
     if (link) { event.preventDefault(); link.click(); }
   });
 });
+// A draft that could not be kept: the session is over, or the server is away.
+for (const failure of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(failure, () => {
+  const saved = document.querySelector("#saved[data-failed]");
+  if (saved) saved.textContent = saved.dataset.failed;
+});

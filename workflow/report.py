@@ -1,0 +1,256 @@
+"""The report over the journal: the facts of the dossiers that a reader may see, as they were known at an instant.
+
+Read in chunks, each in a transaction of its own, so that no snapshot outlives one. Metadata only: no text, no person.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
+from typing import Any
+from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.geography import search
+from config.geography.france import france
+from config.geography.search import UnknownPlaceError
+from states import facts as core
+from states.dossier import Actor
+from states.errors import BadInput, shown
+from states.facts import Facts, Kinds, Line
+from states.report import Report, Wanted
+from workflow import access, business_time, definitions, territories
+from workflow.apply import connection
+from workflow.directory import departement
+
+CHUNK = 500
+ZONE = ZoneInfo("Europe/Paris")
+"""The days of a period are those of Paris."""
+ONE_DAY = timedelta(days=1)
+GROUPS = ("unit", "departement", "topic", "rung", "definition", "month")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a report is asked about, in the words of its reader; `first` and `last` are days, both included."""
+
+    first: date | None = None
+    last: date | None = None
+    unit: str | None = None
+    territory: str | None = None
+    departement: str | None = None
+    topic: str | None = None
+    rung: str | None = None
+    version: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A dossier behind a figure: `times` how often it is in it; no text and no person."""
+
+    id: int
+    reference: str
+    unit: int | None
+    phase: str
+    topic: str | None
+    commune: str | None
+    submitted: datetime
+    closed: datetime | None
+    times: int
+
+
+@dataclass(slots=True)
+class Made:
+    """A report, and what its figures are called: units by id (code, name), clocks by name."""
+
+    report: Report
+    units: dict[int, tuple[str, str]] = field(default_factory=dict)
+    clocks: dict[str, str] = field(default_factory=dict)
+    listed: list[Listed] = field(default_factory=list)
+    figures: set[str] = field(default_factory=set)
+
+
+def make(
+    sessions: sessionmaker[Session],
+    asked: Asked,
+    *,
+    actor: Actor,
+    at: datetime | None = None,
+    listing: str | None = None,
+) -> Made:
+    """The report as of an instant, by default now; with `listing`, the dossiers behind that figure too. Raises BadInput."""
+    with sessions() as session:
+        now = business_time.now(session)
+        if at is not None and at > now:
+            raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
+        found = wanted(session, asked)
+        units = {row[0]: (row[1], row[2]) for row in session.execute(text("select id, code, name from units"))}
+        called = labels(session)
+    by = None if asked.by is None else _by(asked.by, units)
+    made = Made(Report(at or now, found, by), units, called)
+    for key, reference, facts in stream(sessions, actor=actor, at=at or now):
+        figures = made.report.add(facts)
+        made.figures.update(figures)
+        if listing is not None and listing in figures:
+            made.listed.append(
+                Listed(key, reference, facts.unit, facts.phase, facts.topic, facts.commune, facts.submitted,
+                       facts.closed, figures[listing])
+            )  # fmt: skip
+    return made
+
+
+# --- the facts of many ------------------------------------------------------------------------------------------------
+
+_kinds: WeakKeyDictionary[Engine, dict[int, Kinds]] = WeakKeyDictionary()
+_DOSSIERS = "select d.id, d.reference from dossiers d where d.id > :last and {scope} order by d.id limit :limit"
+EVENTS = """
+select e.dossier_id, e.seq, e.at, e.effective, e.kind, e.role, e.command, e.facts, e.effect, e.definition_id
+from events e where e.dossier_id = any(%(ids)s) and e.at <= %(at)s order by e.dossier_id, e.seq
+"""
+_END = datetime.max.replace(tzinfo=ZoneInfo("UTC"))
+
+
+def stream(
+    sessions: sessionmaker[Session], *, actor: Actor, at: datetime, chunk: int = CHUNK
+) -> Iterator[tuple[int, str, Facts]]:
+    """The facts of each dossier that an actor may see, from the events recorded up to an instant, by id."""
+    within = access.scope(actor)
+    statement = text(_DOSSIERS.format(scope=within.sql))
+    last = 0
+    while True:
+        with sessions() as session:
+            rows = session.execute(statement, {"last": last, "limit": chunk, **within.params}).all()
+            if not rows:
+                return
+            found = of(session, [row.id for row in rows], at)
+        for row in rows:
+            if row.id in found:
+                yield row.id, row.reference, found[row.id]
+        last = rows[-1].id
+
+
+def of(session: Session, ids: Sequence[int], at: datetime = _END) -> dict[int, Facts]:
+    """The facts of some dossiers, from their events recorded up to an instant; those that had none are left out."""
+    rows = connection(session).execute(EVENTS, {"ids": list(ids), "at": at}, binary=True)
+    return {
+        key: core.read(
+            Line(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], kinds(session, row[9]))
+            for row in events
+        )
+        for key, events in groupby(rows, key=lambda row: row[0])
+    }
+
+
+def of_one(session: Session, key: int, upto: int) -> Facts:
+    """The facts of a dossier by its events up to one. Raises Refused: an event of a newer program."""
+    rows = connection(session).execute(_UPTO, {"id": key, "seq": upto}, binary=True)
+    return core.read(
+        Line(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], kinds(session, row[9])) for row in rows
+    )
+
+
+_UPTO = """
+select e.dossier_id, e.seq, e.at, e.effective, e.kind, e.role, e.command, e.facts, e.effect, e.definition_id
+from events e where e.dossier_id = %(id)s and e.seq <= %(seq)s order by e.seq
+"""
+
+
+def kinds(session: Session, definition: int) -> Kinds:
+    """What the kinds of events of a definition mean. Raises Refused when this program cannot read it."""
+    known = _kinds.setdefault(session.get_bind().engine, {})
+    if definition not in known:
+        known[definition] = Kinds(definitions.get(session, definition).compiled.definition)
+    return known[definition]
+
+
+def labels(session: Session) -> dict[str, str]:
+    """What clocks are called, by the newest definition that has them."""
+    found: dict[str, str] = {}
+    for key in definitions.readable(session):
+        found.update(kinds(session, key).labels)
+    return found
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+def period(first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+    """The instants of a period of days, both included: from one on, and before the other. Raises BadInput."""
+    if first is not None and last is not None and last < first:
+        raise BadInput(
+            "period", f"la période finit ({last}) avant de commencer ({first})", field="--to",
+            accepted=f"un jour à partir du {first}",
+        )  # fmt: skip
+    since = None if first is None else datetime.combine(first, time(), ZONE)
+    until = None if last is None else datetime.combine(last + ONE_DAY, time(), ZONE)
+    return since, until
+
+
+def wanted(session: Session, asked: Asked) -> Wanted:
+    """What is asked, checked against what the database knows. Raises BadInput naming what would be accepted."""
+    since, until = period(asked.first, asked.last)
+    unit = None
+    if asked.unit is not None:
+        codes = {row.code: row.id for row in session.execute(text("select code, id from units"))}
+        unit = codes[_known("--unit", asked.unit, codes, "administration inconnue")]
+    every = [kinds(session, key) for key in definitions.readable(session)]
+    if asked.rung is not None:
+        _known("--rung", asked.rung, {rung for one in every for rung in one.rungs}, "échelon inconnu")
+    if asked.version is not None:
+        names = {name for one in every for name in (one.name, one.name.partition("@")[0])}
+        _known("--definition", asked.version, names, "définition inconnue")
+    if asked.topic is not None:
+        topics = session.execute(text("select distinct topic from competences where topic <> '*'")).scalars()
+        used = session.execute(text("select distinct data ->> 'topic' from dossiers where data ? 'topic'")).scalars()
+        _known("--topic", asked.topic, {*topics, *used}, "sujet inconnu")
+    if asked.by is not None:
+        _known("--by", asked.by, GROUPS, "regroupement inconnu")
+    return Wanted(since, until, unit, asked.rung, asked.topic, asked.version, _place(session, asked))
+
+
+def _known(option: str, given: str, known: Any, sentence: str) -> str:
+    if given in known:
+        return given
+    near = difflib.get_close_matches(given, list(known), n=3, cutoff=0.4) or sorted(known)[:8]
+    accepted = ", ".join(near) or "rien : la base n'en contient pas"
+    raise BadInput("unknown", f"{sentence} : « {shown(given)} »", field=option, accepted=accepted)
+
+
+def _place(session: Session, asked: Asked) -> Callable[[str | None, datetime], bool] | None:
+    area, territory = asked.departement, asked.territory
+    if area is not None:
+        _known("--departement", area, france().departements, "département inconnu")
+    if territory is None:
+        return None if area is None else lambda commune, _: commune is not None and departement(commune) == area
+    _known("--territory", territory, territories.codes(session), "territoire d'industrie inconnu")
+    perimeters = territories.Perimeters(territories.versions(session))
+
+    def inside(commune: str | None, on: datetime) -> bool:
+        if commune is None or (area is not None and departement(commune) != area):
+            return False
+        try:
+            around = perimeters.around(search.commune(commune), on.astimezone(ZONE).date())
+        except UnknownPlaceError:
+            return False
+        return territory in {one.code for one in around}
+
+    return inside
+
+
+def _by(name: str, units: Mapping[int, tuple[str, str]]) -> Callable[[Facts], str | None]:
+    ways: dict[str, Callable[[Facts], str | None]] = {
+        "unit": lambda facts: None if facts.unit is None else units[facts.unit][0],
+        "departement": lambda facts: None if facts.commune is None else departement(facts.commune),
+        "topic": lambda facts: facts.topic,
+        "rung": lambda facts: facts.rung,
+        "definition": lambda facts: facts.definition,
+        "month": lambda facts: f"{facts.submitted.astimezone(ZONE):%Y-%m}",
+    }
+    return ways[name]
