@@ -11,7 +11,7 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route bench-rebuild geography units replay pgbouncer version sbom
+.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route bench-rebuild bench-report report-check geography units replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
@@ -122,6 +122,13 @@ lock: ## resolve pyproject.toml again into the two locks
 	    --python-version 3.11 pyproject.toml" \
 	  && $$compile -o requirements.lock \
 	  && $$compile --extra local --extra dev --constraint requirements.lock -o requirements-dev.lock
+
+report-check: setup ## hold the report of a replayed log against DuckDB's, and its counters against its journal (LOG=path)
+	@test -n "$(LOG)" || { echo "which log? make report-check LOG=path" >&2; exit 2; }
+	@$(BIN)/python -m tests.report.check "$(LOG)"
+
+bench-report: setup ## the benchmark of the report, beside SQL over the journal
+	@$(BIN)/python -m bench.report $(ARGS)
 
 replay: setup ## read a log of events and say what it does (LOG=path, ARGS="--shape incidents")
 	@test -n "$(LOG)" || { echo "which log? make replay LOG=path" >&2; exit 2; }

@@ -1,4 +1,4 @@
-"""`coupe-file absence …` and `vacancies`: who is away, who stands in, and where nobody is."""
+"""`coupe-file absence …`, `vacancies`, `share` and `leave`: who is there, where nobody is, and who follows what."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import typer
 
 from cli import database, say
 from cli.door import Command, Group
-from cli.options import By, Json, operator
+from cli.options import As, By, Json, operator, person
 from states.errors import BadInput
-from workflow import absences, operations
+from workflow import absences, caseload, digests, operations
 from workflow import vacancies as found
 from workflow.absences import Absence
+from workflow.access import find
+from workflow.caseload import Given
 
 absence = typer.Typer(
     cls=Group,
@@ -138,3 +140,81 @@ def _told(one: Absence) -> str:
 def _days(one: Absence) -> tuple[str, str]:
     begins, ends = say.short(one.begins, one.zone), say.short(one.ends - INSTANT, one.zone)
     return begins.partition(" ")[0], ends.partition(" ")[0]
+
+
+def leave(
+    login: Login,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="LOGIN", help="Qui reprend ses dossiers ; à défaut, l'administration.", show_default=False
+        ),
+    ] = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Dit le départ d'une personne : ses sièges sont clos maintenant, et tout ce qu'elle suit est remis à quelqu'un.
+
+    Elle le dit elle-même, pour tous ses sièges, ou son chef de service, pour ceux de son administration. Si un dossier ne peut pas
+    être remis, rien n'est changé.
+    """
+    with database.writing() as session:
+        left = caseload.leave(session, login, person(session, as_), to=to)
+    if json:
+        say.document(
+            {"login": left.login, "at": left.at, "seats": left.seats, "dossiers": [asdict(one) for one in left.given]}
+        )
+        return
+    handed = f"remis à {to}" if to else "rendus à l'administration"
+    say.line(f"{login} quitte {', '.join(left.seats)} ; {len(left.given)} dossiers {handed}.", style="green")
+    _given(left.given)
+
+
+def share(
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DOSSIER",
+            help="Les dossiers à répartir ; à défaut, tous ceux que personne ne suit.",
+            show_default=False,
+        ),
+    ] = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Répartit les dossiers que personne ne suit : chacun à qui, dans l'administration, en suit le moins et est là."""
+    with database.writing() as session:
+        actor = person(session, as_)
+        ids = [find(session, ref, actor) for ref in refs] if refs else None
+        given = caseload.share(session, actor, ids)
+    if json:
+        say.document({"dossiers": [asdict(one) for one in given]})
+        return
+    if not given:
+        say.line("Rien à répartir : quelqu'un suit chaque dossier.")
+    _given(given)
+
+
+def reminders(
+    login: Login,
+    how: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUAND",
+            help="immediate (à l'heure de chacun), daily (le message du jour) ou none (aucun).",
+            show_default=False,
+        ),
+    ],
+    by: By = None,
+) -> None:
+    """Dit comment une personne veut être rappelée. Ce que la loi impose de rappeler l'est toujours."""
+    with database.writing() as session:
+        who = operator(by)
+        digests.prefer(session, login, how)
+        operations.record(session, "reminders", who=who, subject={"login": login, "reminders": how})
+    say.line(f"Rappels de {login} : {how}.", style="green")
+
+
+def _given(given: list[Given]) -> None:
+    if given:
+        say.table(("Dossier", "Suivi par"), [(one.reference, one.login or "personne") for one in given])

@@ -220,6 +220,10 @@ def _remind(draft: Draft, ready: list[tuple[str, str]]) -> None:
             _lapse(draft, name, clock, step)
             continue
         command = {"clock": name, "cycle": clock.n, "step": step, "due": clock.due.isoformat()}
+        if clock.desk is not None:
+            opens = draft.context.almanac.desk(clock.desk).hours.next_open(draft.at)
+            if opens != draft.at:  # seen late, out of hours: it is told when the service opens
+                draft.facts["opens"] = opens.isoformat()
         draft.emit(REMIND, command, fired=_key(name, clock, step))
 
 

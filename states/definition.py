@@ -34,8 +34,10 @@ PHASES = ("submitted", "triaged", "escalated", "resolved")
 SEATS = ("holder", "assignee", "unit", "head", "manager")
 GUARDS = (
     "actor_below_current_rung",
+    "actor_there",
     "another_unit",
     "answer_by_ahead",
+    "assigned",
     "clock_correctable",
     "clock_extendable",
     "hold_open",
@@ -43,6 +45,7 @@ GUARDS = (
     "no_open_hold",
     "no_rung_above",
     "rung_above_open",
+    "unassigned",
     "unit_competent_or_forced",
     "within_reopen_window",
 )
@@ -56,15 +59,19 @@ EFFECTS = (
     "open_hold",
     "pin_route",
     "place_on_rung",
+    "release",
     "release_rung_clocks",
+    "take",
 )
 
 Phase = Literal["submitted", "triaged", "escalated", "resolved"]
 Seat = Literal["holder", "assignee", "unit", "head", "manager"]
 Guard = Literal[
     "actor_below_current_rung",
+    "actor_there",
     "another_unit",
     "answer_by_ahead",
+    "assigned",
     "clock_correctable",
     "clock_extendable",
     "hold_open",
@@ -72,6 +79,7 @@ Guard = Literal[
     "no_open_hold",
     "no_rung_above",
     "rung_above_open",
+    "unassigned",
     "unit_competent_or_forced",
     "within_reopen_window",
 ]
@@ -85,7 +93,9 @@ Effect = Literal[
     "open_hold",
     "pin_route",
     "place_on_rung",
+    "release",
     "release_rung_clocks",
+    "take",
 ]
 HoldEffect = Literal["pause", "restart", "ignore", "late_only", "rule"]
 """What a hold does to a clock: it stops it; it makes it start again when it ends; nothing; only what comes after the date
@@ -676,6 +686,10 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*place, "guards"), "assign demande le garde member_of_unit"
         if "descend" in trigger.effects and "actor_below_current_rung" not in trigger.guards:
             yield (*place, "guards"), "descend demande le garde actor_below_current_rung"
+        if "take" in trigger.effects and not {"actor_there", "unassigned"} <= set(trigger.guards):
+            yield (*place, "guards"), "take demande les gardes actor_there et unassigned"
+        if "release" in trigger.effects and "assigned" not in trigger.guards:
+            yield (*place, "guards"), "release demande le garde assigned"
         for effect, guard in (("extend_clock", "clock_extendable"), ("correct_clock", "clock_correctable")):
             if effect in trigger.effects and guard not in trigger.guards:
                 yield (*place, "guards"), f"{effect} demande le garde {guard}"

@@ -7,7 +7,7 @@ still wait. Commitments and legal limits are never added up. What there is nothi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,7 +56,7 @@ class Wanted:
 
     def at(self, unit: int | None, rung: str | None) -> bool:
         """Whether what stands there is."""
-        return (self.unit is None or unit == self.unit) and (self.rung is None or rung == self.rung)
+        return (self.unit is None or (unit or 0) == self.unit) and (self.rung is None or (rung or "") == self.rung)
 
 
 @dataclass(slots=True)
@@ -92,11 +92,12 @@ def box(promise: Promise, now: datetime) -> str:
 
 @dataclass(slots=True)
 class Report:
-    """The figures at `now`, as dossiers are added one by one; `lists` asks for the dossiers of one figure."""
+    """The figures at `now`, as dossiers are added one by one."""
 
     now: datetime
     wanted: Wanted
-    by: Callable[[Facts], str | None] | None = None
+    by: Callable[[Facts], Iterable[tuple[str, Wanted]]] | None = None
+    """The groups that a dossier counts in, each with what of it counts there."""
     counts: Counter[str] = field(default_factory=Counter)
     totals: Counter[str] = field(default_factory=Counter)
     waits: dict[str, dict[str, list[tuple[timedelta, bool]]]] = field(
@@ -113,8 +114,8 @@ class Report:
             return Counter()
         names = Counter(self._figures(facts))
         if self.by is not None and names:
-            group = self.by(facts) or ""
-            self.groups.setdefault(group, Report(self.now, self.wanted)).add(facts)
+            for group, wanted in self.by(facts):
+                self.groups.setdefault(group, Report(self.now, wanted)).add(facts)
         return names
 
     def _figures(self, facts: Facts) -> Iterator[str]:

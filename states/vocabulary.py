@@ -88,6 +88,28 @@ def _member_of_unit(draft: Draft) -> Refusal:
     return None
 
 
+def _actor_there(draft: Draft) -> Refusal:
+    if draft.actor.person not in draft.context.members:
+        return (
+            "not_a_member",
+            "vous n'êtes pas en fonction dans l'administration qui tient le dossier, ou y êtes noté absent",
+        )
+    return None
+
+
+def _assigned(draft: Draft) -> Refusal:
+    return None if draft.dossier.assignee is not None else ("not_assigned", "personne ne suit ce dossier")
+
+
+def _unassigned(draft: Draft) -> Refusal:
+    """Two people never work one dossier unknowingly: what somebody has is assigned, not taken."""
+    if draft.dossier.assignee == draft.actor.person and draft.actor.person is not None:
+        return "yours", "vous suivez déjà ce dossier"
+    if draft.dossier.assignee is not None:
+        return "taken", "quelqu'un suit déjà ce dossier : qu'il le rende, ou qu'il soit attribué"
+    return None
+
+
 def _another_unit(draft: Draft) -> Refusal:
     if draft.args["to_unit"] == draft.dossier.unit:
         return "same_unit", "cette administration tient déjà le dossier"
@@ -162,6 +184,15 @@ def _descend(draft: Draft) -> None:
 
 def _assign(draft: Draft) -> None:
     draft.put("assignee", draft.args["to_user"])
+
+
+def _take(draft: Draft) -> None:
+    draft.put("assignee", draft.actor.person)
+
+
+def _release(draft: Draft) -> None:
+    draft.facts["released"] = draft.dossier.assignee
+    draft.put("assignee", None)
 
 
 def _pin_route(draft: Draft) -> None:
@@ -291,8 +322,10 @@ def _release_rung_clocks(draft: Draft) -> None:
 
 GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "actor_below_current_rung": _actor_below_current_rung,
+    "actor_there": _actor_there,
     "another_unit": _another_unit,
     "answer_by_ahead": _answer_by_ahead,
+    "assigned": _assigned,
     "clock_correctable": _clock_correctable,
     "clock_extendable": _clock_extendable,
     "hold_open": _hold_open,
@@ -300,6 +333,7 @@ GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "no_open_hold": _no_open_hold,
     "no_rung_above": _no_rung_above,
     "rung_above_open": _rung_above_open,
+    "unassigned": _unassigned,
     "unit_competent_or_forced": _unit_competent_or_forced,
     "within_reopen_window": _within_reopen_window,
 }
@@ -313,5 +347,7 @@ EFFECTS: dict[str, Callable[[Draft], None]] = {
     "open_hold": _open_hold,
     "pin_route": _pin_route,
     "place_on_rung": _place_on_rung,
+    "release": _release,
     "release_rung_clocks": _release_rung_clocks,
+    "take": _take,
 }

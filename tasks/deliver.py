@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import letters, links, outbox
+from workflow import digests, letters, links, outbox
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int =
 
     Links to sign in go first: somebody waits for them.
     """
-    return _links(make, settings, limit) + _notices(make, settings, limit)
+    return _links(make, settings, limit) + _notices(make, settings, limit) + _digests(make, settings, limit)
 
 
 def _links(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
@@ -116,6 +116,55 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
             told = [mail for _, mail in people if mail not in refused]
             outbox.sent(session, notice, told, "; ".join(f"{mail} : {words}" for mail, words in refused.items()))
     return alive
+
+
+def _digests(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
+    """Send the digests that are ready, each letter by itself; how many lines were taken."""
+    with make.begin() as session:
+        claimed = digests.claim(session, limit=limit)
+    for digest in claimed:
+        told: dict[int, list[str]] = {}
+        wrong: dict[int, str] = {}
+        relay = ""
+        for letter in digest.letters:
+            try:
+                why = _send_digest(letter, settings, told)
+            except (OSError, smtplib.SMTPException) as error:
+                relay = why = f"relais de messagerie : {error!r}"
+            except Exception as error:  # noqa: BLE001  (a letter's error is its own)
+                why = repr(error)
+            if why:
+                wrong |= {line.id: why for line in letter.lines}
+        with make.begin() as session:
+            for line in digest.lines:
+                if line.id in digest.void:
+                    outbox.void(session, line.id, digest.void[line.id])
+                elif told.get(line.id):
+                    outbox.sent(session, line, told[line.id], wrong.get(line.id, ""))
+                elif relay:
+                    outbox.postponed(session, line, relay)
+                else:
+                    nobody = f"personne à joindre au siège « {line.target} », ni boîte aux lettres lisible"
+                    outbox.failed(session, line, wrong.get(line.id, nobody))
+    return sum(len(digest.lines) for digest in claimed)
+
+
+def _send_digest(letter: digests.Letter, settings: Settings, told: dict[int, list[str]]) -> str:
+    """Send one letter and note who was told of each of its lines; returns who was refused."""
+    people = [(name, mail) for name, mail in letter.people if _ADDRESS.fullmatch(mail)]
+    if not people:
+        return "adresse illisible"
+    if letter.digest:
+        subject, body = letters.digest(letter.lines)
+        message = _message(subject, body, settings, people, letter.message_id)
+        message["X-Coupe-File-Event"] = " ".join(f"{line.reference}/{line.seq}" for line in letter.lines)
+    else:
+        message = compose(letter.lines[0], people, settings)
+    with channel(settings.mail) as out:
+        refused = out.send(message)
+    for line in letter.lines:
+        told.setdefault(line.id, []).extend(mail for _, mail in people if mail not in refused)
+    return "; ".join(f"{mail} : {words}" for mail, words in refused.items())
 
 
 def compose(notice: outbox.Outgoing, people: Sequence[tuple[str, str]], settings: Settings) -> EmailMessage:

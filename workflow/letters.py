@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date as day
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ _HAPPENED = {
     SUBMIT: ("dossier déposé", "Le dossier a été déposé."),
     "triage": ("dossier orienté", "Le dossier a été orienté vers l'administration compétente."),
     "assign": ("dossier attribué", "Le dossier vous est attribué."),
+    "release": ("dossier rendu", "Plus personne ne suit le dossier dans votre administration : il est à prendre."),
     "hold": ("une réponse vous est demandée", "L'administration a besoin d'une réponse de votre part."),
     "answer": ("le porteur a répondu", "Le porteur de projet a répondu à la demande."),
     "end_hold": (
@@ -73,6 +75,24 @@ def letter(notice: Outgoing) -> tuple[str, str]:
         lines.append(f"Prochaine échéance : {date(notice.due_at, zone)}")
     lines += ["", "Message automatique du coupe-file administratif."]
     return f"Dossier {notice.reference} : {short}", "\n".join(lines) + "\n"
+
+
+def digest(lines: Sequence[Outgoing]) -> tuple[str, str]:
+    """The subject and the text of the letter of the day: a line for each reminder, the most pressing first."""
+    zone = ZoneInfo(lines[0].zone)
+    ordered = sorted(lines, key=lambda line: (line.cause["due"], line.reference))
+    unit = next((line.unit for line in lines if line.unit), None) or "votre administration"
+    number = f"{len(lines)} rappels" if len(lines) > 1 else "1 rappel"
+    told = [f"{unit} : {'des échéances approchent' if len(lines) > 1 else 'une échéance approche'}.", ""]
+    for line in ordered:
+        due = date(datetime.fromisoformat(line.cause["due"]), zone)
+        title = f" – {line.title}" if line.title else ""
+        told += [f"- {due} : {line.clock_label}", f"  Dossier {line.reference}{title} ({line.state_label})"]
+    told += ["", "Ce message du jour réunit les rappels de votre administration.", _SIGNED]
+    return f"{unit} : {number}", "\n".join(told) + "\n"
+
+
+_SIGNED = "Message automatique du coupe-file administratif."
 
 
 def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:

@@ -49,13 +49,14 @@ class Outgoing:
     zone: str
     people: tuple[tuple[str, str], ...]
     void: str | None
+    by_law: bool = False
 
 
 _CLAIM = """
 update notices set attempts = attempts + 1, next_at = clock_timestamp() + cast(:lease as interval)
 where id = any(array(select n.id from notices n join dossiers d on d.id = n.dossier_id
     where n.state = 'queued' and n.next_at <= clock_timestamp() and n.not_before <= (select business_now())
-    and d.definition_id = any(:known) order by n.next_at, n.id limit :limit for update of n skip locked))
+    and n.digest_unit_id is null and d.definition_id = any(:known) order by n.next_at, n.id limit :limit for update of n skip locked))
 returning id, message_id, dossier_id, seq, target, cause, attempts
 """
 _DOSSIERS = """
@@ -72,6 +73,11 @@ def claim(session: Session, *, limit: int) -> list[Outgoing]:
     if not installation.may_deliver(session):
         return []
     rows = session.execute(text(_CLAIM), {"lease": LEASE, "limit": limit, "known": definitions.readable(session)}).all()
+    return outgoing(session, rows)
+
+
+def outgoing(session: Session, rows: Sequence[Any]) -> list[Outgoing]:
+    """Notices claimed, with what their letters need; one that cannot be read is marked, and stops no other."""
     ids = list({row.dossier_id for row in rows})
     dossiers = {row.id: row for row in session.execute(text(_DOSSIERS), {"ids": ids})} if ids else {}
     away = absences.away(session) if rows else {}
@@ -79,7 +85,7 @@ def claim(session: Session, *, limit: int) -> list[Outgoing]:
     for row in sorted(rows, key=lambda row: row.id):
         try:
             claimed.append(_outgoing(session, row, dossiers[row.dossier_id], away))
-        except (KeyError, ValueError, CoupeFileError) as error:  # it stops no other
+        except (KeyError, ValueError, CoupeFileError) as error:
             _failed(session, row.id, row.attempts, f"avis illisible : {error!r}", ATTEMPTS)
     return claimed
 
@@ -105,6 +111,7 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         zone=dossier.zone,
         people=tuple(_people(session, notice.target, dossier, away)),
         void=_void(session, definition, notice.cause, dossier),
+        by_law=clock is not None and clock.by_law,
     )
 
 

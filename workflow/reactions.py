@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config import log_lines
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
-from states.definition import Definition
+from states.definition import Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
 from workflow import counters, definitions, vacancies
@@ -51,10 +51,14 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A notice to be: a seat (`holder`, `manager`, `unit:12`, `head:12`, `assignee:12:7`), and why it is told."""
+    """A notice to be: a seat (`holder`, `manager`, `unit:12`, `head:12`, `assignee:12:7`), and why it is told.
+
+    `digest` is the unit whose letter of the day it is a line of; None for a letter of its own.
+    """
 
     target: str
     cause: Json
+    digest: int | None = None
 
 
 Subscriber = Callable[[Happened, Definition], Sequence[Told]]
@@ -63,7 +67,22 @@ Subscriber = Callable[[Happened, Definition], Sequence[Told]]
 def tell(event: Happened, definition: Definition) -> list[Told]:
     """Who is told of an event, as the definition says: each seat once."""
     told = {_target(seat, event): cause for seat, cause in _seats(event, definition)}
-    return [Told(target, cause) for target, cause in told.items()]
+    return [Told(target, cause, _digest(target, event, definition)) for target, cause in told.items()]
+
+
+def _digest(target: str, event: Happened, definition: Definition) -> int | None:
+    """A reminder that counts days belongs to the letter of its day, of the unit that holds the dossier; « four hours
+    before » is told at its hour.
+    """
+    if event.kind != REMIND or target in ("holder", "manager"):
+        return None
+    clock = definition.clocks.get(event.command.get("clock", ""))
+    if clock is None or not clock.by_days:
+        return None
+    before = next((one.before for one in clock.reminders if one.id == event.command["step"]), None)
+    by_hours = before is not None and not (isinstance(before, Working) and before.working_days is not None)
+    unit: int | None = event.facts.get("unit")
+    return None if by_hours else unit
 
 
 def _target(seat: str, event: Happened) -> str:
@@ -129,9 +148,9 @@ join events e on e.dossier_id = k.id and e.seq = k.seq
 order by e.dossier_id, e.seq
 """
 NOTICES = """
-insert into notices (dossier_id, seq, subscriber, target, cause, not_before)
+insert into notices (dossier_id, seq, subscriber, target, cause, not_before, digest_unit_id)
 select * from unnest(%(dossier)s::bigint[], %(seq)s::integer[], %(subscriber)s::text[], %(target)s::text[],
-                     %(cause)s::jsonb[], %(not_before)s::timestamptz[])
+                     %(cause)s::jsonb[], %(not_before)s::timestamptz[], %(digest)s::integer[])
 on conflict on constraint uq_notices_once do nothing
 """
 _REACTED = """
@@ -223,12 +242,14 @@ def _happened(session: Session, keys: Sequence[tuple[int, int]]) -> list[tuple[H
 def _rows(name: str, event: Happened, told: Sequence[Told]) -> list[tuple[Any, ...]]:
     opens = event.facts.get("opens")  # what is told of a date that ended at midnight waits for the service to open
     when = event.at if opens is None else max(event.at, datetime.fromisoformat(opens))
-    return [(event.dossier_id, event.seq, name, one.target, dumps(one.cause).decode(), when) for one in told]
+    return [
+        (event.dossier_id, event.seq, name, one.target, dumps(one.cause).decode(), when, one.digest) for one in told
+    ]
 
 
 def _write(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        names = ("dossier", "seq", "subscriber", "target", "cause", "not_before")
+        names = ("dossier", "seq", "subscriber", "target", "cause", "not_before", "digest")
         connection(session).execute(NOTICES, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 

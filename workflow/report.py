@@ -6,8 +6,8 @@ Read in chunks, each in a transaction of its own, so that no snapshot outlives o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any
@@ -93,7 +93,7 @@ def make(
         found = wanted(session, asked)
         units = {row[0]: (row[1], row[2]) for row in session.execute(text("select id, code, name from units"))}
         called = labels(session)
-    by = None if asked.by is None else _by(asked.by, units)
+    by = None if asked.by is None else _by(asked.by, found, units)
     made = Made(Report(at or now, found, by), units, called)
     for key, reference, facts in stream(sessions, actor=actor, at=at or now):
         figures = made.report.add(facts)
@@ -244,13 +244,27 @@ def _place(session: Session, asked: Asked) -> Callable[[str | None, datetime], b
     return inside
 
 
-def _by(name: str, units: Mapping[int, tuple[str, str]]) -> Callable[[Facts], str | None]:
+def _by(
+    name: str, whole: Wanted, units: Mapping[int, tuple[str, str]]
+) -> Callable[[Facts], Iterable[tuple[str, Wanted]]]:
+    """The lines that a dossier counts in. Its promises may be those of other units and rungs than the one it has come to."""
+    if name == "unit":
+        return lambda facts: [
+            (units[unit][0] if unit else "", replace(whole, unit=unit))
+            for unit in {facts.unit or 0, *(one.unit or 0 for one in facts.promises)}
+            if whole.unit in (None, unit)
+        ]
+    if name == "rung":
+        return lambda facts: [
+            (rung, replace(whole, rung=rung))
+            for rung in {facts.rung or "", *(one.rung or "" for one in facts.promises)}
+            if whole.rung in (None, rung)
+        ]
     ways: dict[str, Callable[[Facts], str | None]] = {
-        "unit": lambda facts: None if facts.unit is None else units[facts.unit][0],
         "departement": lambda facts: None if facts.commune is None else departement(facts.commune),
         "topic": lambda facts: facts.topic,
-        "rung": lambda facts: facts.rung,
         "definition": lambda facts: facts.definition,
         "month": lambda facts: f"{facts.submitted.astimezone(ZONE):%Y-%m}",
     }
-    return ways[name]
+    way = ways[name]
+    return lambda facts: [(way(facts) or "", whole)]

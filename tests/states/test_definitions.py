@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "an unknown key": (lambda d: d.update(colour="red"), ("colour",), "inconnu ici"),
     "a trigger declared twice from a state": (
         lambda d: d["triggers"].append(dict(trigger(d, "triage"))),
-        ("triggers", "15", "from"),
+        ("triggers", "17", "from"),
         "deux fois",
     ),
     "a reserved name of trigger": (

@@ -38,6 +38,8 @@ reopen     holder,head                     -          -          -          tria
 write      holder                          submitted  triaged    escalated  -
 message    referent,head,prefet            submitted  triaged    escalated  -
 note       referent,head,prefet            submitted  triaged    escalated  -
+take       referent,head                   submitted  triaged    escalated  -
+release    referent,head                   submitted  triaged    escalated  -
 """
 _HEAD, *_ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 STATES = _HEAD[2:]
@@ -49,6 +51,8 @@ NOW = START + 6 * HOUR
 ARGS = {
     "triage": {"to_unit": 11},
     "assign": {"to_user": 2},
+    "take": {},
+    "release": {},
     "hold": {"motive": "clarification", "answer_by": (NOW + 5 * DAY).isoformat(), "reason": TEXT},
     "answer": {"reason": TEXT},
     "end_hold": {},
@@ -91,6 +95,8 @@ def context_for(trigger: str, state: str) -> Context:
 
 def ask(trigger: str, state: str, role: str):
     dossier = a_dossier(state, on_hold=trigger in ("answer", "end_hold"))
+    if trigger == "release":
+        dossier.assignee = 2
     act = Act(trigger, ACTORS[role], ARGS[trigger])
     return dossier, lambda: decide(COUPE_FILE, dossier, act, context=context_for(trigger, state), at=NOW)
 
@@ -165,6 +171,8 @@ REFUSALS = [
     ("hold_open", "answer", "triaged", "holder", CONTEXT, {}, "no_hold", "aucune demande au porteur"),
     ("hold_open", "end_hold", "triaged", "head", CONTEXT, {}, "no_hold", "aucune demande au porteur"),
     ("member_of_unit", "assign", "triaged", "head", CONTEXT, {"to_user": 77}, "not_a_member", "pas en fonction"),
+    ("actor_there", "take", "triaged", "head", Context(), {}, "not_a_member", "absent"),
+    ("assigned", "release", "triaged", "head", CONTEXT, {}, "not_assigned", "personne ne suit"),
     ("unit_competent_or_forced", "transfer", "triaged", "head", CONTEXT, UNIT_99, "not_competent", "forced"),
     ("another_unit", "transfer", "triaged", "head", CONTEXT, {"to_unit": 11}, "same_unit", "tient déjà"),
     ("actor_below_current_rung", "take_back", "escalated", "head", Context(), {}, "not_below", "échelon inférieur"),
@@ -184,6 +192,14 @@ def test_each_guard_refuses_with_its_sentence_and_changes_nothing(
     assert words in refusal.value.message
     assert trigger in str(refusal.value)
     assert dossier == before
+
+
+@pytest.mark.parametrize(("who", "code"), [(3, "yours"), (2, "taken")])
+def test_what_somebody_follows_is_not_taken(who: int, code: str):
+    dossier = replace(a_dossier("triaged"), assignee=who)
+    with pytest.raises(Refused) as refusal:
+        decide(COUPE_FILE, dossier, Act("take", ACTORS["head"]), context=CONTEXT, at=NOW)
+    assert (refusal.value.code, refusal.value.field) == (code, "take")
 
 
 def test_a_second_hold_is_refused_with_the_term_of_the_first():
@@ -208,7 +224,7 @@ def test_every_guard_and_effect_of_the_schema_is_one_that_the_core_knows_and_the
 
 
 def test_every_guard_of_the_vocabulary_has_a_refusal_in_this_file():
-    elsewhere = {"no_open_hold", "within_reopen_window", "clock_correctable", "clock_extendable"}
+    elsewhere = {"no_open_hold", "within_reopen_window", "clock_correctable", "clock_extendable", "unassigned"}
     assert {row[0] for row in REFUSALS} | elsewhere == set(GUARDS)
 
 

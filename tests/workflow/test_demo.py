@@ -3,13 +3,17 @@
 Expected by hand from the story of the demo; only what elapsed time can make right is here.
 """
 
+import re
 from collections import Counter
 from datetime import datetime
+from email import message_from_bytes
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from cli import demo, shipped
+from config.settings import Settings
+from tasks.deliver import deliver_all
 from workflow import almanac, business_time, scenario, schema
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -158,6 +162,50 @@ def test_what_happens_from_the_24th_to_the_27th_each_thing_once_at_its_hour(open
         "select e.kind, e.at - e.effective as late from events e where e.at > :after", after=opened.opens
     )
     assert max(row.late.total_seconds() for row in late) < 1, "at its hour, not at the end of a leap"
+
+
+def left(world, folder):
+    """(dossiers, addresses) of every letter that left, in no order."""
+    world.react()
+    while deliver_all(world.make, Settings(mail=f"file:{folder}")):
+        pass
+    letters = [message_from_bytes(path.read_bytes()) for path in folder.glob("*.eml")]
+    return Counter(
+        (
+            tuple(sorted({part.split("/")[0] for part in letter["X-Coupe-File-Event"].split()})),
+            tuple(sorted(re.findall(r"<([^@>]+)@", letter["To"]))),
+        )
+        for letter in letters
+    )
+
+
+def test_the_morning_of_the_24th_one_letter_leaves_for_each_administration_and_the_vacancy_is_told(opened, tmp_path):
+    opened.to("2026-11-24T08:30")
+    assert left(opened.world, tmp_path) == Counter(
+        {
+            (("64-0002",), ("ref-ud-dreal-64",)): 1,
+            (("71-0004",), ("suppleante-region-academique-bourgogne-franche-comte",)): 1,
+            (("17-0005",), ("ref-ddfip-17",)): 1,
+            (("63-0009",), ("prefet-63", "ref-prefecture-63")): 1,
+            (("68-0007",), ("ref-ud-dreal-68",)): 1,
+            (("52-0012",), ("deleguee-ti",)): 1,
+        }
+    )
+
+
+def test_a_decision_before_the_letter_of_the_day_leaves_voids_its_lines(opened, tmp_path):
+    opened.to("2026-11-24T08:30")
+    (row,) = opened.world.sql("select id from dossiers where reference = '63-0009'")
+    statement = "La dérogation est accordée, avec des mesures de compensation."
+    opened.world.act(row.id, "resolve", "prefet-63", outcome="unblocked", statement=statement)
+    told = left(opened.world, tmp_path)
+    assert [people for dossiers, people in told if "63-0009" in dossiers] == [("maire-thiers", "porteur-thiers")]
+    whys = opened.world.sql(
+        "select distinct why from notices where dossier_id = :id and cause ->> 'kind' = 'clock.remind' and state = 'void' and digest_unit_id is not null and not_before > :at",
+        id=row.id,
+        at=opened.opens,
+    )
+    assert [why for (why,) in whys] == ["l'échéance rappelée n'a plus cours"]
 
 
 def test_the_same_after_an_outage_of_three_days(opened):

@@ -105,7 +105,10 @@ def test_real_tasks_write_neither_a_text_nor_a_password_even_when_they_fail(worl
                 time.sleep(0.1)
         finally:
             worker.terminate()
-            worker.wait(30)
+            try:
+                worker.wait(60)
+            finally:
+                worker.kill()
     said = (tmp_path / "log").read_text()
     assert SECRET not in said
     assert PASSWORD not in said

@@ -1,14 +1,19 @@
-"""Who is there: absences with their substitutes, and administrations where nobody is, told once."""
+"""Who is there: absences with their substitutes, administrations where nobody is, and who follows what."""
 
+from collections import Counter
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
+import config
+from config import yamltext
 from config.settings import Settings
 from states.errors import BadInput, Refused
 from tasks.deliver import deliver_all
-from workflow import absences, reconcile, vacancies
+from workflow import absences, access, almanac, caseload, definitions, reconcile, vacancies
 
+OWN = Path(config.__file__).parent / "workflows" / "coupe-file.v1.yaml"
 FIRST, LAST = date(2026, 10, 5), date(2026, 10, 9)
 
 
@@ -167,3 +172,120 @@ def test_a_vacancy_that_ends_before_its_letter_leaves_is_not_told(world, tmp_pat
     reconcile.reconcile(world.make)
     assert told(world, tmp_path) == []
     assert world.value("select why from notices where state = 'void'").startswith("quelqu'un")
+
+
+# --- who follows what -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(world):
+    """Give a world under the shipped definition."""
+    with world.make.begin() as session:
+        almanac.keep_shipped(session)
+        definitions.add(session, {**yamltext.read(OWN).data, "version": 2}, state="published")
+    return world
+
+
+def assignees(world):
+    return dict(world.sql("select d.id, p.login from dossiers d left join persons p on p.id = d.assignee_id"))
+
+
+def share(world, by, ids=None):
+    with world.make.begin() as session:
+        return caseload.share(session, access.actor(session, by, world.now()), ids)
+
+
+def leave(world, login, by, **more):
+    with world.make.begin() as session:
+        return caseload.leave(session, login, access.actor(session, by, world.now()), **more)
+
+
+def test_a_dossier_is_taken_by_one_given_back_and_taken_by_another(own):
+    seat(own, "ref6", "u0")
+    (key,) = own.submit()
+    own.act(key, "take", "ref0")
+    with pytest.raises(Refused, match="suit déjà"):
+        own.act(key, "take", "ref6@u0")
+    with pytest.raises(Refused, match="vous suivez déjà"):
+        own.act(key, "take", "ref0")
+    own.act(key, "release", "ref0")
+    assert own.events(key)[-1].facts["released"] == own.value("select id from persons where login = 'ref0'")
+    with pytest.raises(Refused, match="personne ne suit"):
+        own.act(key, "release", "ref0")
+    own.act(key, "take", "ref6@u0")
+    assert assignees(own) == {key: "ref6"}
+    away(own, "ref0")
+    own.act(key, "release", "head0")
+    with pytest.raises(Refused, match="absent"):
+        own.act(key, "take", "ref0")
+    assert own.sound()
+
+
+def test_dossiers_are_shared_by_load_among_those_who_are_there(own):
+    seat(own, "ref5", "u0")
+    seat(own, "ref6", "u0")
+    keys = own.submit(6)
+    for key in keys[:2]:
+        own.act(key, "take", "ref0")
+    away(own, "ref6")
+    given = share(own, "head0", keys[:4])
+    assert [one.login for one in given] == ["ref5", "ref5"]
+    share(own, "head0")
+    assert Counter(assignees(own).values()) == {"ref0": 3, "ref5": 3}
+    assert share(own, "head0") == []
+    with pytest.raises(Refused, match="aucune administration"):
+        share(own, "boss")
+
+
+def test_where_nobody_is_there_nothing_is_shared(own):
+    own.submit(2)
+    away(own, "ref0")
+    with pytest.raises(Refused, match="n'est là"):
+        share(own, "head0")
+
+
+def test_who_leaves_hands_everything_over_and_is_gone(own, tmp_path):
+    seat(own, "ref6", "u0")
+    keys = own.submit(3)
+    for key in keys[:2]:
+        own.act(key, "take", "ref0")
+    away(own, "ref0", date(2026, 11, 2), date(2026, 11, 6), substitute="ref6")
+    left = leave(own, "ref0", "ref0", to="ref6")
+    assert (left.seats, [one.login for one in left.given]) == (["u0:referent"], ["ref6", "ref6"])
+    assert assignees(own) == {keys[0]: "ref6", keys[1]: "ref6", keys[2]: None}
+    with pytest.raises(BadInput, match="n'occupe aucun siège"):
+        own.actor("ref0")
+    assert own.value("select count(*) from absences") == 0
+    addresses = [row[2] for row in sent(own, tmp_path)]
+    assert not [one for one in addresses if "ref0" in one], "told of nothing more"
+    assert own.sound()
+
+
+def test_the_last_to_leave_leaves_a_vacancy_that_is_told(own):
+    (key,) = own.submit()
+    own.act(key, "take", "ref0")
+    leave(own, "head0", "head0")
+    assert own.value("select count(*) from vacancies") == 0
+    leave(own, "ref0", "ref0")
+    assert assignees(own) == {key: None}
+    assert own.value("select count(*) from vacancies where until is null") == 1
+    assert own.value("select count(*) from notices where cause ->> 'kind' = 'vacancy'") == 1
+
+
+@pytest.mark.parametrize(
+    ("login", "by", "more", "words"),
+    [
+        ("ref0", "ref1", {}, "chef de service"),
+        ("ref1", "head0", {}, "dans votre administration"),
+        ("nobody", "head0", {}, "inconnue"),
+        ("ref0", "ref0", {"to": "ref0"}, "soi-même"),
+        ("ref0", "ref0", {"to": "ref1"}, "pas en fonction"),
+    ],
+)
+def test_a_departure_that_cannot_be_changes_nothing(own, login, by, more, words):
+    (key,) = own.submit()
+    own.act(key, "take", "ref0")
+    with pytest.raises((BadInput, Refused), match=words):
+        leave(own, login, by, **more)
+    assert assignees(own) == {key: "ref0"}
+    assert own.value("select count(*) from memberships where valid_to is not null") == 0

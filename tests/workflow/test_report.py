@@ -137,6 +137,12 @@ def test_groups_and_filters_add_up_to_the_whole(lived):
                 == whole.report.clocks[box].counts
             )
     units = [made(lived, unit=f"u{n}").report for n in range(7)]
+    lines = made(lived, by="unit").report.groups
+    for n, one in enumerate(units):
+        assert one.counts["dossiers"] == (lines[f"u{n}"].counts["dossiers"] if f"u{n}" in lines else 0)
+        assert {key: box.counts for key, box in one.clocks.items()} == (
+            {key: box.counts for key, box in lines[f"u{n}"].clocks.items()} if f"u{n}" in lines else {}
+        )
     assert sum(one.counts["dossiers"] for one in units) == 3
     assert sum(one.clocks[key].counts.total() for one in units for key in one.clocks) == sum(
         box.counts.total() for box in whole.report.clocks.values()
