@@ -142,7 +142,7 @@ def _form(
     definition = _definition(session)
     searched = typed.get(SEARCH, "")
     name = queue.commune(session, typed.get("commune", ""))
-    topics = [(code, *words.TOPICS.get(code, (code, ""))) for code in queue.topics(session)]
+    topics = [(code, *words.about(code)) for code in queue.topics(session)]
     values = {field: typed.get(field, "") for field in (*ORDER, SEARCH)}
     return visit.page(
         "submit.html", status, key=key, typed=values, problems=problems or {}, saved=saved, topics=topics,
