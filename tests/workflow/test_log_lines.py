@@ -1,6 +1,7 @@
 """The log of real tasks: who and what by number, in the form that was asked for; nothing that people wrote, no secret."""
 
 import io
+import contextlib
 import json
 import logging
 import os
@@ -105,10 +106,11 @@ def test_real_tasks_write_neither_a_text_nor_a_password_even_when_they_fail(worl
                 time.sleep(0.1)
         finally:
             worker.terminate()
-            try:
-                worker.wait(60)
-            finally:
-                worker.kill()
+            # celery 5.6.3 may read for ever from a pipe of its own while it stops: whoever supervises it kills it then
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(20)
+            worker.kill()
+            worker.wait()
     said = (tmp_path / "log").read_text()
     assert SECRET not in said
     assert PASSWORD not in said
