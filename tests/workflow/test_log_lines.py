@@ -1,7 +1,7 @@
 """The log of real tasks: who and what by number, in the form that was asked for; nothing that people wrote, no secret."""
 
-import io
 import contextlib
+import io
 import json
 import logging
 import os
