@@ -244,9 +244,10 @@ def resolve(session: Session, definition: Definition, args: dict[str, Any]) -> d
     Raises BadInput naming the field and the nearest codes.
     """
     values = dict(args)
-    if not any(name in definition.fields for name in args):
+    kinds = {definition.fields[name].type for name in args if name in definition.fields}
+    if kinds.isdisjoint({"unit", "person", "commune", "topic"}):
         return values
-    nation = administrations(session)
+    nation = None if kinds.isdisjoint({"commune", "topic"}) else administrations(session)
     for name, given in args.items():
         rule = definition.fields.get(name)
         if rule is None or not isinstance(given, str) or not given:
