@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import orjson
 from pydantic import (
@@ -30,39 +30,6 @@ from pydantic import (
 from states.errors import DefinitionError, shown
 
 SCHEMA = 1
-PHASES = ("submitted", "triaged", "escalated", "resolved")
-SEATS = ("holder", "assignee", "unit", "head", "manager")
-GUARDS = (
-    "actor_below_current_rung",
-    "actor_there",
-    "another_unit",
-    "answer_by_ahead",
-    "assigned",
-    "clock_correctable",
-    "clock_extendable",
-    "hold_open",
-    "member_of_unit",
-    "no_open_hold",
-    "no_rung_above",
-    "rung_above_open",
-    "unassigned",
-    "unit_competent_or_forced",
-    "within_reopen_window",
-)
-EFFECTS = (
-    "assign",
-    "climb",
-    "close_hold",
-    "correct_clock",
-    "descend",
-    "extend_clock",
-    "open_hold",
-    "pin_route",
-    "place_on_rung",
-    "release",
-    "release_rung_clocks",
-    "take",
-)
 
 Phase = Literal["submitted", "triaged", "escalated", "resolved"]
 Seat = Literal["holder", "assignee", "unit", "head", "manager"]
@@ -97,6 +64,10 @@ Effect = Literal[
     "release_rung_clocks",
     "take",
 ]
+PHASES: tuple[str, ...] = get_args(Phase)
+SEATS: tuple[str, ...] = get_args(Seat)
+GUARDS: tuple[str, ...] = get_args(Guard)
+EFFECTS: tuple[str, ...] = get_args(Effect)
 HoldEffect = Literal["pause", "restart", "ignore", "late_only", "rule"]
 """What a hold does to a clock: it stops it; it makes it start again when it ends; nothing; only what comes after the date
 that was set for the holder stops it; or what the legal rule of the clock says."""
