@@ -94,7 +94,7 @@ def find(view: View, seq: int) -> Paper:
     """The acknowledgement of an event, for who may read texts. Raises Refused."""
     if not view.sees_texts:
         raise Refused(
-            "texts", "un accusé cite le dossier, dont ce lecteur ne lit pas les textes", field="DOSSIER",
+            "role", "un accusé cite le dossier, dont ce lecteur ne lit pas les textes", field="DOSSIER",
             accepted="une partie au dossier, ou une administration saisie",
         )  # fmt: skip
     papers = listed(view)
