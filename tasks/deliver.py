@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import acknowledgements, digests, letters, links, outbox, typeset
+from workflow import acknowledgements, digests, invitations, letters, links, outbox, typeset
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,12 @@ def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int =
 
     Links to sign in go first: somebody waits for them.
     """
-    return _links(make, settings, limit) + _notices(make, settings, limit) + _digests(make, settings, limit)
+    return (
+        _links(make, settings, limit)
+        + _invitations(make, settings, limit)
+        + _notices(make, settings, limit)
+        + _digests(make, settings, limit)
+    )
 
 
 def _links(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
@@ -64,6 +69,40 @@ def compose_link(link: links.Link, settings: Settings) -> EmailMessage:
     address = f"{settings.base_url.rstrip('/')}/connexion/lien/{link.secret}"
     subject, body = letters.sign_in(address, links.GOOD_FOR // MINUTE)
     return _message(subject, body, settings, [(link.name, link.mail)], link.message_id)
+
+
+def _invitations(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
+    with make.begin() as session:
+        claimed = invitations.claim(session, limit=limit)
+    for invitation in claimed:
+        try:
+            why = _send_invitation(invitation, settings)
+        except Exception as error:  # noqa: BLE001  (a letter's error is its own)
+            why = repr(error)
+        with make.begin() as session:
+            if why:
+                invitations.failed(session, invitation, why)
+            else:
+                invitations.sent(session, invitation.id)
+    return len(claimed)
+
+
+def _send_invitation(invitation: invitations.Letter, settings: Settings) -> str:
+    """Send one invitation; returns why it did not leave, or nothing."""
+    if not _ADDRESS.fullmatch(invitation.mail):
+        return "adresse illisible"
+    with channel(settings.mail) as out:
+        refused = out.send(compose_invitation(invitation, settings))
+    return "; ".join(f"{mail} : {words}" for mail, words in refused.items())
+
+
+def compose_invitation(invitation: invitations.Letter, settings: Settings) -> EmailMessage:
+    """The message of an invitation."""
+    address = f"{settings.base_url.rstrip('/')}/invitation/{invitation.secret}"
+    subject, body = letters.invitation(
+        invitation.inviter, invitation.reference, invitation.side, address, invitations.GOOD_FOR.days
+    )
+    return _message(subject, body, settings, [("", invitation.mail)], invitation.message_id)
 
 
 def _notices(make: sessionmaker[Session], settings: Settings, limit: int) -> int:

@@ -49,7 +49,7 @@ class Problem(BaseModel):
     accepted: str | None = None
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": words_, "content": {"application/problem+json": {}}}
     for code, words_ in {
         401: "No token, or one that is over",
@@ -63,7 +63,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "Try again",
     }.items()
 }
-router = APIRouter(prefix="/api/v1", responses=_PROBLEMS, tags=["coupe-file"])
+router = APIRouter(prefix="/api/v1", responses=PROBLEMS, tags=["coupe-file"])
 
 
 class Bearer:

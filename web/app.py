@@ -27,8 +27,10 @@ from web import (
     holder,
     house,
     installation,
+    invitations,
     overview,
     sign_in,
+    together,
 )
 from web.guard import Guard, Site
 from web.provider import Provider
@@ -63,10 +65,12 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
         holder,
         desk,
         dossier,
+        invitations,
         overview,
         calculator,
         agenda,
         installation,
+        together,
         api,
     ):
         app.include_router(room.router)

@@ -18,7 +18,7 @@ from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
 from web.downloads import pdf_of
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
-from workflow import access, acknowledgements, directory, dossiers, journal_file
+from workflow import access, acknowledgements, directory, dossiers, invitations, journal_file, parties, projects
 from workflow.preview import preview
 from workflow.view import View, load, written
 
@@ -26,6 +26,13 @@ router = APIRouter(include_in_schema=False)
 CLOSING = time(18, 0)
 """When a day that was given as a term ends."""
 OTHER = "other"
+DONE = {
+    "invitation": "Inviter à porter le dossier",
+    "reprise": "Reprendre l'invitation",
+    "renvoi": "Renvoyer l'invitation",
+    "rejoint": "Porter ce dossier",
+}
+"""What is said to be done besides the acts of a definition."""
 TEXTS_SHOWN = ("title", "blockage", "siret")
 
 
@@ -41,12 +48,26 @@ class Place:
     proposed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Who carries a dossier and who is invited to, as far as this reader may know, and what else blocks its project."""
+
+    members: Sequence[parties.Member]
+    invited: Sequence[invitations.Invitation]
+    linked: Sequence[projects.Linked]
+
+
 @router.get("/dossiers/{ref}")
 def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> HTMLResponse:
     """The dossier: whose court, by when and why, what comes next; then what happened."""
     with visit.reading() as session:
         view = _found(visit, session, ref)
-    return _page(visit, view, deposited=depose, done=fait)
+        beside = Beside(
+            parties.members(session, view.id, visit.actor) if view.sees_texts else [],
+            invitations.listed(session, view.id, visit.actor) if visit.actor.role == parties.HOLDER else [],
+            projects.linked(session, view.id, visit.actor),
+        )
+    return _page(visit, view, beside, deposited=depose, done=fait)
 
 
 @router.get("/dossiers/{ref}/journal.json")
@@ -126,7 +147,7 @@ def _found(visit: Visit, session: Session, ref: str) -> View:
     return load(session, access.find(session, ref, visit.actor), visit.actor)
 
 
-def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLResponse:
+def _page(visit: Visit, view: View, beside: Beside, *, deposited: bool, done: str) -> HTMLResponse:
     texts = {name: written(view, value, name) for name, value in view.dossier.data.items() if isinstance(value, dict)}
     data = {name: value for name, value in view.dossier.data.items() if not isinstance(value, dict)}
     statement = None
@@ -137,9 +158,10 @@ def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLRespon
         )
         statement = next((one for one in found if one), None)
     asked = _asked(view)
-    label = next((trigger.label or done for trigger in view.definition.triggers if trigger.name == done), None)
+    labels = {trigger.name: trigger.label or done for trigger in view.definition.triggers} | DONE
+    label = labels.get(done)
     return visit.page(
-        "dossier.html", view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        "dossier.html", beside=beside, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
         and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],

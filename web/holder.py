@@ -15,15 +15,31 @@ from states import fields as form_fields
 from states.definition import Definition
 from states.errors import BadInput, CoupeFileError, Refused
 from web.visit import HolderVisit, Posted, SignedIn, Visit, go
-from workflow import attempts, business_time, definitions, directory, dossiers, drafts, queue, words
+from workflow import (
+    access,
+    attempts,
+    business_time,
+    definitions,
+    directory,
+    dossiers,
+    drafts,
+    parties,
+    projects,
+    queue,
+    words,
+)
 from workflow.dossiers import Submission
 from workflow.queue import Filters
+from workflow.view import load
 
 router = APIRouter(include_in_schema=False)
 NAME = "coupe-file"
 SUBMISSIONS, PER = 30, timedelta(hours=1)
 ORDER = ("siret", "commune", "topic", "title", "blockage", "since", "needed_by", "jobs", "invested")
 SEARCH = "commune_search"
+SOURCE, TOGETHER = "source", "together"
+BESIDE = (SEARCH, SOURCE, TOGETHER)
+"""What the form carries beside the fields of a dossier: a dossier of the same project, and whether its parties are these."""
 
 
 @router.get("/dossiers")
@@ -48,6 +64,18 @@ def fill(visit: HolderVisit, key: uuid.UUID) -> HTMLResponse:
     with visit.reading() as session:
         kept = drafts.get(session, key, visit.actor.person or 0)
         return _form(visit, session, key, kept.fields if kept else {}, saved=kept is not None)
+
+
+@router.post("/dossiers/{ref}/autre")
+def another(visit: HolderVisit, ref: str, fields: Posted) -> Response:
+    """A draft for another blockage of the same project, with what is known of it already."""
+    del fields  # checked: it came from our page
+    key = uuid.uuid4()
+    with visit.make.begin() as session:
+        source = load(session, access.find(session, ref, visit.actor), visit.actor)
+        known = {**projects.known(source), SOURCE: source.reference, TOGETHER: "1"}
+        drafts.save(session, key, visit.actor.person or 0, _typed(known))
+    return go(f"/deposer/{key}")
 
 
 @router.post("/deposer/{key}/brouillon")
@@ -85,9 +113,15 @@ def submit(visit: HolderVisit, key: uuid.UUID, fields: Posted) -> Response:
         problems = _problems(session, typed)
         if problems:
             return _form(visit, session, key, typed, problems=problems, status=422)
-    values = {name: value for name, value in typed.items() if name != SEARCH and value.strip()}
+    values = {name: value for name, value in typed.items() if name not in BESIDE and value.strip()}
     with visit.writing() as session:
-        (done,) = dossiers.submit(session, [Submission(values, NAME, key=f"web:{key}")], actor=visit.actor)
+        others: tuple[int, ...] = ()
+        if source := typed[SOURCE].strip():
+            beside = access.find(session, source, visit.actor)
+            values["project"] = projects.of(session, beside)
+            if typed[TOGETHER]:
+                others = tuple(one.person for one in parties.members(session, beside, visit.actor))
+        (done,) = dossiers.submit(session, [Submission(values, NAME, others, key=f"web:{key}")], actor=visit.actor)
         drafts.drop(session, key, person)
     return go(f"/dossiers/{done.reference}?depose=1")
 
@@ -104,7 +138,7 @@ def communes(visit: SignedIn, q: str = "", commune_search: str = "", commune: st
 
 
 def _typed(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: fields.get(name, "") for name in (*ORDER, SEARCH)}
+    return {name: fields.get(name, "") for name in (*ORDER, *BESIDE)}
 
 
 def _problems(session: Session, typed: Mapping[str, str]) -> dict[str, CoupeFileError]:
@@ -143,9 +177,13 @@ def _form(
     searched = typed.get(SEARCH, "")
     name = queue.commune(session, typed.get("commune", ""))
     topics = [(code, *words.about(code)) for code in queue.topics(session)]
-    values = {field: typed.get(field, "") for field in (*ORDER, SEARCH)}
+    values = {field: typed.get(field, "") for field in (*ORDER, *BESIDE)}
+    source, others = typed.get(SOURCE, "").strip(), []
+    if source:
+        beside = access.find(session, source, visit.actor)
+        others = [one.name for one in parties.members(session, beside, visit.actor) if not one.me]
     return visit.page(
         "submit.html", status, key=key, typed=values, problems=problems or {}, saved=saved, topics=topics,
-        commune_name=name, found=queue.communes(session, searched) if searched else [], rules=definition.fields,
+        commune_name=name, found=queue.communes(session, searched) if searched else [], rules=definition.fields, others=others,
         order=[one for one in ORDER if one in (problems or {})],
     )  # fmt: skip

@@ -68,6 +68,12 @@ def find(session: Session, given: str, actor: Actor) -> int:
     return found
 
 
+def reference(session: Session, key: int) -> str:
+    """The reference of a dossier that was found."""
+    found: str = session.execute(text("select reference from dossiers where id = :key"), {"key": key}).scalar_one()
+    return found
+
+
 _ACTOR = """
 select p.id as person_id, m.unit_id, m.role, u.code
 from persons p

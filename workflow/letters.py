@@ -45,6 +45,22 @@ _HAPPENED = {
     "note": ("note interne", "Une note a été prise entre administrations."),
     "complete": ("dossier complet", "Le dossier est déclaré complet."),
     "publish_schedule": ("calendrier publié", "Le calendrier d'instruction est publié."),
+    "party.invite": (
+        "une personne est invitée",
+        "Une personne qui porte le dossier avec vous en a invité une autre à le porter aussi.",
+    ),
+    "party.join": (
+        "une personne porte désormais le dossier",
+        "La personne qui était invitée porte désormais le dossier avec vous, avec les mêmes droits.",
+    ),
+    "party.take_back": (
+        "une invitation est reprise",
+        "Une invitation à porter le dossier est reprise : elle n'ouvre plus rien.",
+    ),
+    "party.leave": (
+        "une personne ne porte plus le dossier",
+        "Une personne qui portait le dossier avec vous l'a quitté.",
+    ),
     "decide": ("décision rendue", "La décision globale est rendue. Elle est à lire dans le dossier."),
 }
 _RECORDED = {
@@ -177,3 +193,23 @@ def sign_in(address: str, minutes: int) -> tuple[str, str]:
         "Message automatique du coupe-file administratif.",
     ]
     return "Votre lien de connexion au coupe-file", "\n".join(lines) + "\n"
+
+
+SIDES = {"elected": "l'élu", "company": "l'entreprise"}
+
+
+def invitation(inviter: str, reference: str, side: str, address: str, days: int) -> tuple[str, str]:
+    """The subject and the text of a letter that invites its reader to a dossier; nothing of what the dossier says."""
+    inviter = " ".join(inviter.split())
+    lines = [
+        f"{inviter} vous invite à porter aussi, du côté de {SIDES[side]}, le dossier {reference} du coupe-file administratif.",
+        "",
+        "Vous pourrez y lire, répondre, écrire et le retirer : les droits sont les mêmes.",
+        f"Pour voir cette invitation et y répondre, ouvrez cette adresse dans les {days} jours ; elle ne sert qu'une fois :",
+        address,
+        "",
+        "Si vous ne connaissez pas cette personne, ne faites rien : rien n'est fait en votre nom.",
+        "",
+        _SIGNED,
+    ]
+    return f"Invitation à porter le dossier {reference}", "\n".join(lines) + "\n"

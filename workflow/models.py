@@ -654,6 +654,53 @@ class SignInLink(Base):
     why: Mapped[str | None]
 
 
+class Invitation(Base):
+    """Somebody invited to be a party of a dossier; the secret of the letter is made as it leaves."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_invitations_dossier"),
+        ForeignKeyConstraint(["inviter_id"], ["persons.id"], name="fk_invitations_inviter"),
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_invitations_person"),
+        UniqueConstraint("digest", name="uq_invitations_digest"),
+        CheckConstraint("side in ('elected', 'company')", name="ck_invitations_side"),
+        CheckConstraint("state in ('queued', 'sent', 'dead')", name="ck_invitations_state"),
+        CheckConstraint("(accepted_at is null) = (person_id is null)", name="ck_invitations_accepted"),
+        CheckConstraint("accepted_at is null or withdrawn_at is null", name="ck_invitations_one_end"),
+        Index(
+            "uq_invitations_open",
+            "dossier_id",
+            text("lower(mail)"),
+            unique=True,
+            postgresql_where=text("accepted_at is null and withdrawn_at is null"),
+        ),
+        Index("ix_invitations_dossier", "dossier_id", "id"),
+        Index(
+            "ix_invitations_queued",
+            "next_at",
+            "id",
+            postgresql_where=text("state = 'queued' and accepted_at is null and withdrawn_at is null"),
+        ),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    inviter_id: Mapped[int]
+    side: Mapped[str]
+    mail: Mapped[str | None]
+    asked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    state: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    digest: Mapped[bytes | None]
+    ends_at: Mapped[datetime | None]
+    again_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    person_id: Mapped[int | None]
+    withdrawn_at: Mapped[datetime | None]
+    why: Mapped[str | None]
+
+
 class Draft(Base):
     """What a holder has typed and not yet submitted."""
 

@@ -109,7 +109,7 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         clock_label=(clock.label or notice.cause["clock"]) if clock else None,
         due_at=dossier.due_at,
         zone=dossier.zone,
-        people=tuple(_people(session, notice.target, dossier, away)),
+        people=tuple(_people(session, notice.target, dossier, away, but=notice.cause.get("but"))),
         void=_void(session, definition, notice.cause, dossier),
         by_law=clock is not None and clock.by_law,
     )
@@ -131,6 +131,8 @@ def _void(session: Session, definition: Definition, cause: Json, dossier: Any) -
             if vacancies.over(session, cause["unit"])
             else None
         )
+    if "but" in cause and not session.execute(text(_OTHERS), {"dossier": dossier.id, "but": cause["but"]}).scalar():
+        return "personne d'autre ne porte le dossier"
     if cause["kind"] != "clock.remind":
         return None
     clock = dossier.clocks.get(cause["clock"])
@@ -157,17 +159,23 @@ select p.id from memberships m join persons p on p.id = m.person_id where m.role
 _PERSONS = "select id, name, mail from persons where id = any(:ids) and mail is not null order by id"
 _PARTIES = """
 select p.name, p.mail from parties q join persons p on p.id = q.person_id
-where q.dossier_id = :dossier and p.mail is not null order by p.id
+where q.dossier_id = :dossier and p.mail is not null and p.id is distinct from cast(:but as integer) order by p.id
 """
+_OTHERS = "select exists (select from parties where dossier_id = :dossier and person_id <> :but)"
 _MAILBOX = "select name, mailbox as mail from units where id = :unit and mailbox is not null"
 _SEATS = {"unit": ["referent", "operator"], "head": ["head", "prefet"]}
 _EVERY_SEAT = [role for roles in _SEATS.values() for role in roles]
 
 
-def _people(session: Session, target: str, dossier: Any, away: Away) -> Sequence[tuple[str, str]]:
-    """Who sits there at this moment, or stands in; when nobody does, the rest of the unit, then its mailbox, then nobody."""
+def _people(
+    session: Session, target: str, dossier: Any, away: Away, *, but: int | None = None
+) -> Sequence[tuple[str, str]]:
+    """Who sits there at this moment, or stands in; when nobody does, the rest of the unit, then its mailbox, then nobody.
+
+    `but` is the party who did what the others are told.
+    """
     if target == "holder":
-        return _pairs(session, _PARTIES, dossier=dossier.id)
+        return _pairs(session, _PARTIES, dossier=dossier.id, but=but)
     if target == "manager":  # somebody is told, away or not
         return _there(session, _MANAGERS, away) or _there(session, _MANAGERS, {})
     seat, unit, *person = target.split(":")

@@ -17,7 +17,7 @@ from states.definition import PHASES, Definition
 from states.dossier import Actor
 from states.errors import BadInput
 from states.fields import instant
-from workflow import access, business_time, definitions, directory, places
+from workflow import access, business_time, definitions, directory, parties, places
 
 Ball = Literal["unit", "holder"]
 Section = Literal["decide", "week", "later", "elsewhere"]
@@ -192,8 +192,9 @@ def _mark(after: str | None) -> tuple[str | None, int | None]:
 
 # --- the half-hour ----------------------------------------------------------------------------------------------------
 
-# The last word of a person: a holder who has answered or written waits for the desk.
-_LAST = "(select e.kind from events e where e.dossier_id = d.id and e.role <> 'system' order by e.seq desc limit 1)"
+# The last word of a person: a holder who has answered or written waits for the desk, whoever has come or gone since.
+_LAST = f"""(select e.kind from events e where e.dossier_id = d.id and e.role <> 'system'
+             and e.kind not in ({", ".join(f"'{kind}'" for kind in parties.KINDS)}) order by e.seq desc limit 1)"""  # noqa: S608  (constants)
 _HERE = f"""
 select s.*, count(*) over (partition by s.section) as number,
        row_number() over (partition by s.section order by s.due_at nulls last, s.id) as place_in

@@ -22,7 +22,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
-from workflow import counters, definitions, vacancies
+from workflow import counters, definitions, parties, vacancies
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
 
@@ -113,6 +113,9 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
         cause |= _of(event, "clock", "trigger") | {"message": event.facts["message"]}
     elif event.kind == IDLE:
         seats = () if event.command["running"] else ("manager",)
+    elif event.kind in parties.KINDS:
+        seats = ("holder",)
+        cause |= {"but": event.command["person"]}  # who did it knows
     elif event.kind == MIGRATE:
         seats = ()  # a migration records, and tells nobody
     else:

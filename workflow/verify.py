@@ -14,7 +14,7 @@ from states import clocks
 from states.almanac import Almanac
 from states.errors import CoupeFileError
 from states.fold import UnknownEffect
-from workflow import definitions, directory, texts
+from workflow import definitions, directory, parties, texts
 from workflow.apply import connection
 from workflow.dossiers import COLUMNS, Locked, locked
 from workflow.journal import GENESIS, Recorded, folded, read, references, verify_chain, verify_lineage
@@ -101,6 +101,8 @@ def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
     lost = session.execute(text(_LOST_STUCK), {"ids": ids}).scalars()
     problems += [Problem(key, "stuck", "mis de côté, et personne ne le reprendra") for key in lost]
     problems += _altered(session, journal)
+    said = parties.disagreements(session, ids, [event for events in journal.values() for event in events])
+    problems += [Problem(key, "parties", words) for key, words in said]
     return problems, sum(map(len, journal.values()))
 
 

@@ -140,6 +140,10 @@ EVENTS = {
     "definition.migrate": "Passé à une autre version",
     "hold.late": "Date laissée au porteur dépassée",
     "clock.rebuild": "Échéance recalculée",
+    "party.invite": "Invitation à porter le dossier",
+    "party.join": "Porte désormais le dossier",
+    "party.take_back": "Invitation reprise",
+    "party.leave": "Ne porte plus le dossier",
 }
 LEVELS = {
     "territory": "territoire",

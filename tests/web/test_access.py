@@ -36,6 +36,9 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}                  303    404   200    404  200  200  200
 /dossiers/{ref}/journal.json     303    404   200    404  200  200  403
 /dossiers/{ref}/accuses/{seq}.pdf 303    404   404    404  404  404  403
+/invitation/{secret}             410    410   410    410  410  410  410
+/dossiers/{ref}/inviter          303    404   200    403  403  403  403
+/dossiers/{ref}/quitter          303    404   200    403  403  403  403
 /dossiers/{ref}/agir/write       303    404   200    404  404  404  404
 /dossiers/{ref}/agir/withdraw    303    404   200    404  404  404  404
 /dossiers/{ref}/agir/answer      303    404   409    404  404  404  404
@@ -57,6 +60,11 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/agir/note        401    404   404    404  422  422  404
 /dossiers/{ref}/agir/resolve     401    404   404    404  422  422  404
 /dossiers/{ref}/agir/transfer    401    404   404    404  422  422  422
+/dossiers/{ref}/inviter          401    404   422    403  403  403  403
+/dossiers/{ref}/invitations/{seq}/fin    401 404 404 403 403 403 403
+/dossiers/{ref}/invitations/{seq}/renvoi 401 404 404 403 403 403 403
+/dossiers/{ref}/quitter          401    404   409    403  403  403  403
+/dossiers/{ref}/autre            401    404   303    403  403  403  403
 /deposer/{key}                   401    422   422    403  403  403  403
 /deposer/{key}/brouillon         401    303   303    403  403  403  403
 /deposer/{key}/effacer           401    303   303    403  403  403  403
@@ -79,6 +87,12 @@ GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
 GET /dossiers/{ref}/clocks       401    404   200    404  200  200  200
 GET /dossiers/{ref}/acknowledgements       401 404 200 404 200 200 200
 GET /dossiers/{ref}/acknowledgements/{seq} 401 404 404 404 404 404 403
+GET /dossiers/{ref}/linked       401    404   200    404  200  200  200
+GET /dossiers/{ref}/invitations  401    404   200    404  403  403  403
+POST /dossiers/{ref}/invitations 401    422   422    422  422  422  422
+POST /dossiers/{ref}/invitations/{seq}/again 401 404 404 404 403 403 403
+DELETE /dossiers/{ref}/invitations/{seq}     401 404 404 404 403 403 403
+DELETE /dossiers/{ref}/parties/me            401 404 409 404 403 403 403
 GET /overview                    401    403   403    403  403  403  200
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
@@ -193,7 +207,12 @@ def test_the_tables_name_every_route(portal):
     def plain(path):
         for wild in ("{name}", "{trigger}"):
             path = path.replace(wild, "write")
-        return path.replace("{seq:int}", "{seq}").partition("?")[0]
+        return (
+            path.replace("{seq:int}", "{seq}")
+            .replace("invitations/{key:int}", "invitations/{seq}")
+            .replace("invitations/{key}", "invitations/{seq}")
+            .partition("?")[0]
+        )
 
     told = {plain(page) for page in (*table(PAGES), *table(FORMS))} | ELSEWHERE
     told |= {plain("/api/v1" + endpoint.split()[1]) for endpoint in table(API)}
