@@ -65,6 +65,8 @@ LABELS = {
     "activite": "Activité",
 }
 CHOICES = {
+    "elected": "élu",
+    "company": "entreprise",
     "unblocked": "débloqué",
     "refused": "refusé",
     "redirected": "réorienté",
@@ -145,6 +147,15 @@ EVENTS = {
     "party.take_back": "Invitation reprise",
     "party.leave": "Ne porte plus le dossier",
 }
+BECAME = {
+    "sending": "en cours d'envoi",
+    "waiting": "en attente",
+    "undelivered": "le courriel n'a pas pu partir",
+    "over": "périmée",
+    "accepted": "acceptée",
+    "withdrawn": "reprise",
+}
+"""What becomes of an invitation."""
 LEVELS = {
     "territory": "territoire",
     "service": "service instructeur",

@@ -227,6 +227,23 @@ def test_a_queue_holds_what_the_unit_holds_and_a_holder_s_only_their_own(cli, do
     assert len(cli("queue", "--unit", "rte-raccordement", "--json").json["dossiers"]) == 1
 
 
+def test_a_party_invites_looks_takes_back_and_cannot_leave_alone(cli, dossier):
+    asked = ["invite", dossier, "maire@lacq.example", "--side", "elected", "--as", "directrice-lacq"]
+    (made,) = cli(*asked, "--json").json["invitations"]
+    assert (made["status"], made["side"], made["mail"]) == ("sending", "elected", "maire@lacq.example")
+    assert "Déjà invitée" in cli(*asked).out
+    assert "maire@lacq.example" in cli("invite", dossier, "--as", "directrice-lacq").out
+    assert cli("invite", dossier, "--as", "ref-64", "--json").error["code"] == "role"
+    assert cli("invite", dossier, "--as", "porteur-thiers", "--json").error["code"] == "unknown"
+    assert cli("invite", dossier, "x@lacq.example", "--as", "directrice-lacq", "--json").error["field"] == "--side"
+    assert cli("invite", dossier, "--take-back", made["id"], "--as", "directrice-lacq").code == 0
+    assert cli("invite", dossier, "--quit", "--as", "directrice-lacq", "--json").error["code"] == "last_party"
+    shown = cli("journal", dossier, "--as", "directrice-lacq").out
+    assert "Invitation à porter le dossier" in shown
+    assert "Invitation reprise" in shown
+    assert cli("verify").code == 0
+
+
 # --- narrow and plain -------------------------------------------------------------------------------------------------
 
 
