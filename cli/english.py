@@ -329,7 +329,7 @@ _REPORT = {
     "Un sujet, par son code.": "A topic, by its code.",
     "Un échelon, par son nom.": "A rung, by its name.",
     "Une définition, ou une version d'elle.": "A definition, or one version of it.",
-    "Une ligne par unit (administration), departement, topic (sujet), rung (échelon), definition ou month (mois).": "A line for each unit, departement, topic, rung, definition or month.",
+    "Une ligne par unit (administration), departement, territory (Territoire d'industrie), topic (sujet), rung (échelon), definition ou month (mois).": "A line for each unit, departement, territory (Territoire d'industrie), topic, rung, definition or month.",
     "Les dossiers d'un chiffre, par son nom dans --csv : open_late, triage:waiting, first_answer:closed_late…": "The dossiers of one figure, by its name in --csv: open_late, triage:waiting, first_answer:closed_late…",
     "Recalcule du journal tous les compteurs du rapport : aucune différence n'est attendue.\n\nLe code de sortie est 1 quand il y en a une.": "Reckon every counter of the report again from the journal: no difference is expected.\n\nThe exit code is 1 when there is one.",
     "Compter de nouveau ce qui diffère, puis vérifier.": "Count again what differs, then verify.",
