@@ -268,12 +268,7 @@ def export_(
         if form == "xlsx":
             assert output is not None  # noqa: S101  (refused above)
             with _file(output) as part:
-                book = sheets.Book(part, {"Dossiers": export.DOSSIERS, "Délais": export.PROMISES})
-                for ref, facts in rows:
-                    book.add("Dossiers", export.dossier(ref, facts, known, when))
-                    for row in export.promises(ref, facts, known, labels, when):
-                        book.add("Délais", row)
-                book.close()
+                export.book(part, rows, known, labels, when)
             return
         if form == "csv":
             body = sheets.as_csv(chain([export.DOSSIERS], (export.dossier(ref, one, known, when) for ref, one in rows)))
@@ -419,14 +414,13 @@ def _list(made: Made, listing: str, *, json: bool, as_csv: bool) -> None:
         found = [{**_listed(one, made), "id": one.id, "times": one.times} for one in made.listed]
         say.document({"at": made.report.now, "figure": listing, "dossiers": found})
         return
-    heads = ("Référence", "Administration", "Phase", "Sujet", "Commune", "Déposé", "Clos", "Fois")
-    rows = [(*map(_cell, _listed(one, made).values()), str(one.times)) for one in made.listed]
     if as_csv:
-        for line in sheets.as_csv([heads, *rows]):
+        for line in sheets.as_csv(report_file.listed(made)):
             say.raw(line)
         return
+    rows = [(*map(_cell, _listed(one, made).values()), str(one.times)) for one in made.listed]
     say.fact(listing, say.count(len(rows), "dossier"))
-    say.table(heads, rows)
+    say.table(report_file.HEADS, rows)
 
 
 def _listed(one: room.Listed, made: Made) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from config.settings import Settings
 from states.errors import BadInput, CoupeFileError, Refused, Stale
-from web import account, agenda, api, calculator, desk, dossier, holder, house, installation, overview, sign_in
+from web import account, agenda, api, calculator, desk, dossier, holder, house, installation, overview, report, sign_in
 from web.guard import Guard, Site
 from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
@@ -40,7 +40,20 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     if settings.theme is not None:
         app.mount("/theme", StaticFiles(directory=settings.theme), name="theme")
-    for room in (house, sign_in, account, holder, desk, dossier, overview, calculator, agenda, installation, api):
+    for room in (
+        house,
+        sign_in,
+        account,
+        holder,
+        desk,
+        dossier,
+        overview,
+        report,
+        calculator,
+        agenda,
+        installation,
+        api,
+    ):
         app.include_router(room.router)
     _answers(app)
     return app

@@ -7,6 +7,7 @@ from typing import Any
 
 from states import report as figures
 from workflow.report import Asked, Made
+from workflow.sheets import Row
 
 FAMILIES = {"commitment": "Engagements de service", "legal": "Délais légaux"}
 
@@ -58,6 +59,17 @@ def lines(made: Made) -> Iterator[tuple[str, ...]]:
         yield (f"court:{party(who, made)}", "part du temps", _number(share["share"]), "part")
     for place, one in enumerate(said["ages"]):
         yield (f"age:{place}", age(one), str(one["open"]), "dossiers")
+
+
+HEADS = ("Référence", "Administration", "Phase", "Sujet", "Commune", "Déposé", "Clos", "Fois")
+
+
+def listed(made: Made) -> Iterator[Row]:
+    """The dossiers behind a figure as a sheet."""
+    yield HEADS
+    for one in made.listed:
+        unit = None if one.unit is None else made.units[one.unit][0]
+        yield (one.reference, unit, one.phase, one.topic, one.commune, one.submitted, one.closed, one.times)
 
 
 def _wait_lines(name: str, which: str, found: dict[str, Any] | None) -> Iterator[tuple[str, ...]]:
