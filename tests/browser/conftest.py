@@ -81,6 +81,8 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program is not None, NEEDS
     assert AXE.exists(), NEEDS
+    shutil.rmtree(SCREENS, ignore_errors=True)
+    SCREENS.mkdir(parents=True)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield launched
@@ -90,8 +92,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def portal(postgres, template_database, browser) -> Iterator[Portal]:
     """Give the portal of the demo, at its opening."""
-    shutil.rmtree(SCREENS, ignore_errors=True)
-    SCREENS.mkdir(parents=True)
     name = f"browser_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(f"create database {name} template {template_database}")
