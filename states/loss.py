@@ -16,6 +16,8 @@ from states.court import HOLDER, THIRD_PARTY
 from states.report import BOXES
 
 MEASURABLE = 10
+LEAST = timedelta(hours=1)
+"""Less is the breath of the clock, which acts strictly after a date."""
 COMMITMENT = "commitment"
 _LATE = ("open_late", "closed_late")
 Figure = tuple[str, str, str]
@@ -72,7 +74,7 @@ class Most:
 
 def most(found: list[Loss], court: Mapping[str, int]) -> Most | None:
     """Who loses most, of those that are measurable; None when nobody is, or nothing is lost. `court` by party."""
-    first = next((one for one in found if one.measurable and one.lost), None)
+    first = next((one for one in found if one.measurable and one.lost >= LEAST), None)
     if first is None:
         return None
     whole, lost = sum(court.values()), sum((one.lost for one in found), timedelta(0))

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 WIDTH = 360
 """The width of every drawing, in its own units: those of a phone's pixels."""
 _LEFT, _RIGHT = 40, WIDTH - 10
-_MOST_LETTERS = 46
+_MOST_LETTERS = 52
 TEXTURES = ("closed_in_time", "open_in_time", "open_late", "closed_late")
 """What a part may be: solid, outlined, hatched and striped."""
 
@@ -58,7 +58,7 @@ def bars(key: str, lines: Sequence[Bar], said: str, *, legend: Sequence[tuple[st
     most = max((sum(length for _, length in line.parts) for line in lines), default=0) or 1
     drawn, y = [], 14
     for line in lines:
-        drawn.append(_text(0, y, _short(line.label), "name"))
+        drawn.append(_text(0, y, _short(line.label, _MOST_LETTERS - len(line.shown)), "name"))
         drawn.append(_text(WIDTH, y, line.shown, "value", anchor="end"))
         drawn.append(_box(0, y + 5, WIDTH, 14, "track"))
         x = 0.0
@@ -123,7 +123,8 @@ def curves(lines: Sequence[Line], said: str, *, unit: str, until: float) -> Mark
         drawn.append(Markup('<path class="curve" fill="none" d="{}"{}/>').format(f"{path}H{x(last):.1f}", dashed))
     for part in (0.0, 0.25, 0.5, 0.75, 1.0):
         anchor = "end" if part == 1 else "middle"
-        drawn.append(_text(x(last * part), floor + 15, f"{last * part:.0f}", "note", anchor=anchor))
+        day = f"{last * part:.0f}" if last >= 8 or part == 0 else f"{last * part:.1f}"  # noqa: PLR2004  (two days a quarter)
+        drawn.append(_text(x(last * part), floor + 15, day, "note", anchor=anchor))
     drawn.append(_text(_RIGHT, floor + 29, unit, "note", anchor="end"))
     for place, line in enumerate(lines):
         at, dashed = place * WIDTH / 2, Markup(' stroke-dasharray="5 3"') if place else ""
@@ -240,5 +241,5 @@ def _band(steps: Sequence[tuple[float, float, float, float]], x: object, y: obje
     return Markup('<path class="band" d="{}H{:.1f}Z"/>').format(above + back, x(0))
 
 
-def _short(words: str, most: int = _MOST_LETTERS) -> str:
+def _short(words: str, most: int) -> str:
     return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"

@@ -81,6 +81,9 @@ class Telling:
         """The label of a rung."""
         return self._(self.choices.rungs.get(name, name)) if name else self._("Aucun échelon")
 
+    def _stop(self, name: str) -> str:
+        return self.rung(name) if name else self._("Dépôt, sans échelon")
+
     def clock(self, name: str) -> str:
         """The label of a clock."""
         return self._(self.choices.clocks.get(name, name))
@@ -244,11 +247,11 @@ class Telling:
             rows.append(
                 (Cell(name, self.link(page=True, **(narrow or {}))), Cell(str(one.promises)), Cell(str(one.late), led),
                  Cell(self.days(one.lost) if one.measurable else few),
-                 Cell(self.rung(one.rungs.most_common(1)[0][0]) if one.lost else ""), Cell(self.share(had)))
+                 Cell(self.rung(one.rungs.most_common(1)[0][0]) if one.lost >= loss.LEAST else ""), Cell(self.share(had)))
             )  # fmt: skip
         if not found:
             return None
-        lost = [one for one in measured if one.lost][:MOST_BARS]
+        lost = [one for one in measured if one.lost >= loss.LEAST][:MOST_BARS]
         if lost:
             said = self._("%(unit)s est en tête avec %(days)s ; %(n)s administrations sont mesurables, %(few)s ne le sont pas.") % {
                 "unit": self.unit(lost[0].unit), "days": self.days(lost[0].lost), "n": len(measured), "few": len(found) - len(measured),
@@ -356,7 +359,7 @@ class Telling:
         }
         stops = [
             Stop(
-                self.rung(name),
+                self._stop(name),
                 " · ".join(words % moves[name, end] for end, words in ends.items() if (name, end) in moves),
             )
             for name in order
@@ -389,9 +392,11 @@ class Telling:
         }[name]
 
     def quantile(self, found: Mapping[str, Any] | None, name: str) -> str:
-        """A quantile with its interval, or that it is not reached, or that there is no datum."""
+        """A quantile with its interval, or that it is not reached, that too few waited, or that there is no datum."""
         if found is None:
             return self._("pas de donnée")
+        if found["waited"] < MEASURABLE:
+            return self._("non mesurable (n = %s)") % found["waited"]
         if found[name] is None:
             return self._("pas encore atteint")
         low, high = found[f"{name}_interval"]
