@@ -396,7 +396,7 @@ class Telling:
         if found is None:
             return self._("pas de donnée")
         if found["waited"] < MEASURABLE:
-            return self._("non mesurable (n = %s)") % found["waited"]
+            return self._("non mesurable (n = %s)") % int(found["waited"])
         if found[name] is None:
             return self._("pas encore atteint")
         low, high = found[f"{name}_interval"]
