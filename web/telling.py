@@ -238,7 +238,7 @@ class Telling:
         measured = [one for one in found if one.measurable]
         whole = sum(court.values())
         rows = []
-        for one in found:
+        for one in sorted(found, key=lambda one: not one.measurable):
             name, narrow = self.group("unit", one.unit)
             late = [f"{clock}:{box}" for clock in clocks for box in LATE]
             led = self.link(chiffre=late, **(narrow or {})) if one.late else None
