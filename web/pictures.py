@@ -17,6 +17,7 @@ WIDTH = 360
 """The width of every drawing, in its own units: those of a phone's pixels."""
 _LEFT, _RIGHT = 40, WIDTH - 10
 _MOST_LETTERS = 52
+_TICKS = (1, 2, 5, 7, 14, 30, 60, 90, 180, 365, 730)
 TEXTURES = ("closed_in_time", "open_in_time", "open_late", "closed_late")
 """What a part may be: solid, outlined, hatched and striped."""
 
@@ -121,10 +122,9 @@ def curves(lines: Sequence[Line], said: str, *, unit: str, until: float) -> Mark
                 path += f"H{x(days):.1f}V{y(share):.1f}"
         dashed = Markup(' stroke-dasharray="5 3"') if place else ""
         drawn.append(Markup('<path class="curve" fill="none" d="{}"{}/>').format(f"{path}H{x(last):.1f}", dashed))
-    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
-        anchor = "end" if part == 1 else "middle"
-        day = f"{last * part:.0f}" if last >= 8 or part == 0 else f"{last * part:.1f}"  # noqa: PLR2004  (two days a quarter)
-        drawn.append(_text(x(last * part), floor + 15, day, "note", anchor=anchor))
+    step = next((days for days in _TICKS if last <= 5 * days), int(last))
+    for day in range(0, int(last) + 1, step):
+        drawn.append(_text(x(day), floor + 15, str(day), "note", anchor="middle"))
     drawn.append(_text(_RIGHT, floor + 29, unit, "note", anchor="end"))
     for place, line in enumerate(lines):
         at, dashed = place * WIDTH / 2, Markup(' stroke-dasharray="5 3"') if place else ""
@@ -135,8 +135,10 @@ def curves(lines: Sequence[Line], said: str, *, unit: str, until: float) -> Mark
     return _svg(floor + 56, said, drawn)
 
 
-def heat(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]], said: str) -> Markup:
-    """A grid of shares: the darker, the more; each is written in its cell, in percent, and what is not known is a stroke."""
+def heat(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | str | None]]], said: str) -> Markup:
+    """A grid of shares: the darker, the more; each is written in its cell, in percent. Words stand as they are, without a
+    colour, and what is not known is a stroke.
+    """
     name, tall, top = 58, 24, 30
     wide = (WIDTH - name) / max(len(columns), 1)
     drawn = []
@@ -151,8 +153,8 @@ def heat(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None
         drawn.append(_text(0, y + 16, _short(label, 9), "note"))
         for place, value in enumerate(values):
             x = name + place * wide
-            if value is None:
-                drawn.append(_text(x + wide / 2, y + 16, "–", "small", anchor="middle"))
+            if value is None or isinstance(value, str):
+                drawn.append(_text(x + wide / 2, y + 16, value or "–", "small", anchor="middle"))
                 continue
             drawn.append(_box(x + 1, y + 1, wide - 2, tall - 2, f"heat h{min(int(value * 5), 4)}"))
             drawn.append(_text(x + wide / 2, y + 16, f"{100 * value:.0f}", "small", anchor="middle"))

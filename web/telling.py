@@ -129,7 +129,9 @@ class Telling:
             cells.append(Cell(str(number), self.link(chiffre=figures, **(narrow or {})) if led else None))
         fate = sum(found.get(box, 0) for box in BOXES) - found.get("open_in_time", 0)
         kept = self._("pas de donnée")
-        if fate:
+        if 0 < fate < MEASURABLE:
+            kept = self._("non mesurable (n = %s)") % fate
+        elif fate:
             kept = self._("%(share)s de %(known)s") % {
                 "share": self.share(found.get("closed_in_time", 0) / fate),
                 "known": fate,
@@ -217,7 +219,7 @@ class Telling:
             return [self._("Aucun temps perdu au-delà des échéances par une administration mesurable.")]
         one = most.loss
         said = [
-            self._("%(unit)s perd le plus de temps : %(days)s au-delà de ses échéances, soit %(share)s du temps perdu, sur %(n)s engagements dont %(late)s en retard.")
+            self._("Parmi les administrations mesurables, %(unit)s perd le plus de temps : %(days)s au-delà de ses échéances, soit %(share)s du temps perdu, sur %(n)s engagements dont %(late)s en retard.")
             % {"unit": self.unit(one.unit), "days": self.days(one.lost), "share": self.share(most.share), "n": one.promises, "late": one.late},
             self._("Surtout à l'échelon « %(rung)s » (%(rung_share)s) et sur « %(clock)s » (%(clock_share)s).")
             % {"rung": self.rung(most.rung), "rung_share": self._part(one.rungs, most.rung),
@@ -411,7 +413,7 @@ class Telling:
         longest = max(lasted for lasted, _ in report.waits[name]["gross"])
         until = max(longest / DAY, 1.0)
         lines = [
-            Line(self._("temps brut, et son intervalle"), _steps(gross)),
+            Line(self._("brut et son intervalle"), _steps(gross)),
             Line(self._("net des demandes"), _steps(net)),
         ]
         median = gross.quantile(0.5)
@@ -497,8 +499,11 @@ class Telling:
                 yield self.wait(name), words, came, self.quantile(found, "p50"), self.quantile(found, "p90")
 
 
-def _ratio(found: tuple[int, int] | None) -> float | None:
-    return found[0] / found[1] if found and found[1] else None
+def _ratio(found: tuple[int, int] | None) -> float | str | None:
+    """A share; of fewer than are measured, the two numbers; of none, nothing."""
+    if not found or not found[1]:
+        return None
+    return found[0] / found[1] if found[1] >= MEASURABLE else f"{found[0]}/{found[1]}"
 
 
 def _months(first: date, last: date) -> list[date]:

@@ -76,8 +76,24 @@ def test_columns_stand_on_one_another():
 
 
 def test_a_cell_says_its_share_in_words_and_what_is_not_known_is_no_zero():
-    root = drawn(pictures.heat(["2026-12", "2027-01"], [("64", [0.0, 0.67]), ("71", [None, 1.0])], SAID))
-    assert [one.text for one in root.iter("text")] == ["2026", "12", "2027", "01", "64", "0", "67", "71", "–", "100"]
+    root = drawn(
+        pictures.heat(["2026-12", "2027-01"], [("64", [0.0, 0.67]), ("71", [None, 1.0]), ("97", ["2/3", None])], SAID)
+    )
+    assert [one.text for one in root.iter("text")] == [
+        "2026",
+        "12",
+        "2027",
+        "01",
+        "64",
+        "0",
+        "67",
+        "71",
+        "–",
+        "100",
+        "97",
+        "2/3",
+        "–",
+    ]
     assert [one.get("class") for one in root.iter("rect")] == ["heat h0", "heat h3", "heat h4"]
 
 
