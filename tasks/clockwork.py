@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import read
 from tasks.app import app
-from tasks.deliver import deliver_all
+from tasks.deliver import deliver_all, deliver_monthly
 from workflow import reactions, reconcile, schema, sweep
 
 BUDGET_SECONDS = 20.0
@@ -60,7 +60,7 @@ def run_react() -> None:
 @app.task(name="coupe_file.deliver")  # type: ignore[untyped-decorator]
 def run_deliver() -> None:
     """Send what is to be sent until nothing is, or the budget is spent."""
-    _drain(lambda: deliver_all(sessions(), read()), "deliver")
+    _drain(lambda: deliver_all(sessions(), read()) + deliver_monthly(sessions(), read()), "deliver")
 
 
 @app.task(name="coupe_file.reconcile")  # type: ignore[untyped-decorator]

@@ -622,6 +622,26 @@ class SignInLink(Base):
     why: Mapped[str | None]
 
 
+class MonthlyLetter(Base):
+    """The report of a month as a letter to one manager."""
+
+    __tablename__ = "monthly_letters"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_monthly_letters_person"),
+        UniqueConstraint("person_id", "month", name="uq_monthly_letters_once"),
+        CheckConstraint("state in ('queued', 'sent', 'void', 'dead')", name="ck_monthly_letters_state"),
+        Index("ix_monthly_letters_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    person_id: Mapped[int]
+    month: Mapped[date]
+    state: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    why: Mapped[str | None]
+
+
 class Draft(Base):
     """What a holder has typed and not yet submitted."""
 
