@@ -94,7 +94,7 @@ class Telling:
             last = (value.replace(day=28) + 4 * DAY).replace(day=1) - DAY
             return f"{value:%Y-%m}", {"du": value.isoformat(), "au": last.isoformat()}
         if not value:
-            return self._("pas de donnée"), None
+            return self._("Hors Territoire d'industrie") if by == "territory" else self._("pas de donnée"), None
         if by == "unit":
             code, name = self.choices.numbers.get(value, ("", ""))
             return name, {"administration": code}
