@@ -31,8 +31,8 @@ from workflow.report import Asked
 UNTIL = datetime(2026, 12, 31, tzinfo=UTC)
 CHUNK = 2000
 _PAGE = (
-    ((), ()), (("unit", "rung"), ("commitment",)), (("unit",), ("commitment",)), (("unit",), ("legal",)),
-    (("departement", "month"), ("commitment",)), ((), ("flow",)),
+    (("unit", "rung"), ()), ((), ()), (("departement", "month"), ("commitment", "legal")), (("unit",), ("commitment",)),
+    (("unit",), ("legal",)), ((), ("flow",)),
 )  # fmt: skip
 """The sums of a page: dimensions and families."""
 # The four boxes of one clock, from the journal, as one would write it by hand.

@@ -140,13 +140,14 @@ def promises(visit: ManagerVisit) -> HTMLResponse:
         return page.show("report.html", told=None)
     lost, court, whole = losing(found)
     telling, clocks, by = page.telling, clocks_of(whole, COMMITMENT), page.asked.asked.by
+    heat = telling.heat(found, clocks)  # before the groups, which are coarser
     told = {
         "first": telling.most(loss.most(lost, court), lost),
         "boxes": {family: telling.clocks_picture(whole, family) for family in FAMILIES},
         "losses": telling.losses(lost, clocks, court),
         "groups": {family: telling.groups_picture(found, by, family) for family in FAMILIES} if by is not None else {},
         "court": telling.court(court),
-        "heat": telling.heat(found, clocks),
+        "heat": heat,
         "flow": telling.flow(found.by(families=(FLOW,)).get((), {})),
         "counts": {name: whole.get(("", "", name), 0) for name in
                    ("dossiers", "open_dossiers", "resolved", "withdrawn", *figures.TOTALS)},

@@ -296,9 +296,14 @@ class Telling:
         """The share of commitments that are or were late, by place and month of submission."""
         by = "departement" if sums.kept else "territory"
         found: dict[str, dict[date, tuple[int, int]]] = {}
-        for (place, month), figures in sums.by(by, "month", families=(COMMITMENT,)).items():
-            late = sum(number for (_, _, box), number in figures.items() if box in LATE)
-            fate = late + sum(number for (_, _, box), number in figures.items() if box == "closed_in_time")
+        for (place, month), figures in sums.by(by, "month", families=FAMILIES).items():
+            promised = Counter[str]()
+            for (family, _, box), number in figures.items():
+                promised[box] += number if family == COMMITMENT else 0
+            late = sum(promised[box] for box in LATE)
+            fate = late + promised["closed_in_time"]
+            if not fate + promised["open_in_time"]:
+                continue
             found.setdefault(place, {})[month] = late, fate
         every = sorted({month for one in found.values() for month in one})
         if not every:
@@ -531,6 +536,6 @@ def clocks_of(whole: Mapping[Figure, int], family: str) -> list[str]:
 
 def losing(sums: Sums) -> tuple[list[Loss], dict[str, int], Mapping[Figure, int]]:
     """What each administration has lost, who had the ball, and the whole."""
+    by_unit: Mapping[Of, Counter[Figure]] = sums.by("unit", "rung")  # read once, the finer first
     whole: Mapping[Figure, int] = sums.by().get((), Counter())
-    by_unit: Mapping[Of, Counter[Figure]] = sums.by("unit", "rung", families=(COMMITMENT,))
     return loss.losses({(unit, rung): one for (unit, rung), one in by_unit.items()}), loss.parties(whole), whole

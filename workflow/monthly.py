@@ -126,7 +126,7 @@ def written(make: sessionmaker[Session], letter: Monthly, base_url: str) -> tupl
     actor = Actor(letter.person, None, "manager")
     month = sums.of(make, Asked(first=letter.month, last=letter.last), actor=actor).by().get((), Counter())
     every = sums.of(make, Asked(), actor=actor)
-    found, court = loss.losses(every.by("unit", "rung", families=(COMMITMENT,))), loss.parties(every.by()[()])
+    found, court = loss.losses(every.by("unit", "rung")), loss.parties(every.by()[()])
     with make() as session:
         names = report_choices.choices(session)
     address = f"{base_url.rstrip('/')}/rapport?du={letter.month}&au={letter.last}"

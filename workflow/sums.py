@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -79,35 +79,46 @@ def whole(asked: Asked) -> bool:
 
 _COLUMNS = {"month": "month", "departement": "departement", "topic": "topic", "definition": "definition",
             "unit": "unit_id", "rung": "rung"}  # fmt: skip
-_LATE = "case when due = '' then false else cast(due as timestamptz) < :now end"
-_US = "cast(extract(epoch from :now - {since}) * 1000000 as bigint)"
+_US = "cast(extract(epoch from over) * 1000000 as bigint)"
+# `offset 0`: how long each row is over is reckoned once, and not for each sum.
 _READ = f"""
-select {{columns}} family, clock, measure, {_LATE} as late, sum(value) as value,
-    sum(case when measure = '{OPEN}' and {_LATE} then value * {_US.format(since="cast(due as timestamptz)")} else 0 end) as late_by,
-    sum(case measure when '{TURNED}' then value when '{SINCE}' then -value
-        when '{TURNING}' then value * {_US.format(since="(cast(month as timestamp) at time zone 'UTC')")} else 0 end) as held
-from counters where (cast(:since as date) is null or month >= :since) and (cast(:until as date) is null or month <= :until)
-  and (cast(:unit as integer) is null or unit_id = :unit) and (cast(:rung as text) is null or rung = :rung)
-  and (cast(:departement as text) is null or departement = :departement)
-  and (cast(:topic as text) is null or topic = :topic)
-  and (cast(:version as text) is null or :version in (definition, split_part(definition, '@', 1)))
-  and (cast(:families as text[]) is null or family = any(:families))
-group by {{columns}} family, clock, measure, late
+select {{columns}} family, clock, measure, coalesce(over > interval '0', false) as late, sum(value) as value,
+    sum(case when measure = '{OPEN}' and over > interval '0' then value * {_US} else 0 end) as late_by,
+    sum(case measure when '{TURNED}' then value when '{SINCE}' then -value when '{TURNING}' then value * {_US} else 0 end) as held
+from (
+    select *, case when due <> '' then :now - cast(due as timestamptz)
+        when measure = '{TURNING}' then :now - (cast(month as timestamp) at time zone 'UTC') end as over
+    from counters where (cast(:since as date) is null or month >= :since) and (cast(:until as date) is null or month <= :until)
+      and (cast(:unit as integer) is null or unit_id = :unit) and (cast(:rung as text) is null or rung = :rung)
+      and (cast(:departement as text) is null or departement = :departement)
+      and (cast(:topic as text) is null or topic = :topic)
+      and (cast(:version as text) is null or :version in (definition, split_part(definition, '@', 1)))
+      and (cast(:families as text[]) is null or family = any(:families))
+    offset 0
+) one group by {{columns}} family, clock, measure, late
 """  # noqa: S608  (constants)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Sums of the counters."""
+    """Sums of the counters. What finer sums that were read already hold is added up from them."""
 
     make: sessionmaker[Session]
     now: datetime
     asked: Asked
     unit: int | None
     kept: bool = True
+    _read: dict[tuple[tuple[str, ...], tuple[str, ...]], Mapping[Of, Counter[Figure]]] = field(default_factory=dict)
 
     def by(self, *dimensions: str, families: Sequence[str] = ()) -> Mapping[Of, Counter[Figure]]:
-        """One query."""
+        """One query, or none."""
+        for (finer, more), sums in self._read.items():
+            if set(dimensions) <= set(finer) and (not more or (families and set(families) <= set(more))):
+                return _folded(sums, [finer.index(name) for name in dimensions], families)
+        found = self._read[dimensions, tuple(families)] = self._asked(dimensions, families)
+        return found
+
+    def _asked(self, dimensions: Sequence[str], families: Sequence[str]) -> Mapping[Of, Counter[Figure]]:
         asked, columns = self.asked, "".join(f"{_COLUMNS[name]}, " for name in dimensions)
         params = {
             "now": self.now, "since": asked.first, "until": asked.last and asked.last.replace(day=1), "unit": self.unit,
@@ -122,6 +133,17 @@ class Kept:
                 into = found.setdefault(tuple(place), Counter())
                 _into(into, (family, clock, measure), value=int(value), late=late, late_by=int(late_by), held=int(held))
         return found
+
+
+def _folded(
+    sums: Mapping[Of, Counter[Figure]], places: Sequence[int], families: Sequence[str]
+) -> Mapping[Of, Counter[Figure]]:
+    found: dict[Of, Counter[Figure]] = {}
+    for finer, figures in sums.items():
+        of_families = {key: value for key, value in figures.items() if not families or key[0] in families}
+        if of_families:
+            found.setdefault(tuple(finer[place] for place in places), Counter()).update(of_families)
+    return found
 
 
 # --- from the dossiers ------------------------------------------------------------------------------------------------

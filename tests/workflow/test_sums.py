@@ -63,6 +63,9 @@ def test_counters_journals_and_report_say_the_same(asked, lived):
     assert (kept.kept, other.kept) == (True, False)
     for dimensions in ((), ("unit", "rung"), ("departement", "month"), ("topic", "definition")):
         assert kept.by(*dimensions) == other.by(*dimensions), dimensions
+    for coarser in (("unit",), ("rung",), ("month",)):  # added up from what was read
+        for families in (("commitment",), (COURT, FLOW)):
+            assert kept.by(*coarser, families=families) == other.by(*coarser, families=families), coarser
     made = report.make(lived.make, asked, actor=SYSTEM)
     whole = kept.by().get((), Counter())
     for one in figures.plain(made.report)["clocks"]:
