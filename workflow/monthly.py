@@ -6,6 +6,7 @@ wants no reminders gets none. It holds sums of their scope, units and rungs, no 
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from workflow.outbox import ATTEMPTS, BACK_OFF, BACK_OFF_MOST, LEASE
 from workflow.report import ZONE, Asked
 from workflow.report_choices import Choices
 from workflow.sums import Figure
+
+log = logging.getLogger(__name__)
 
 OPENS, FOR = time(8), timedelta(days=7)
 FAMILIES = {COMMITMENT: "engagements de service", "legal": "délais légaux"}
@@ -104,6 +107,7 @@ def sent(session: Session, key: int) -> None:
 def failed(session: Session, letter: Monthly, why: str) -> None:
     """Note a failed attempt: tried again later, or given up."""
     if letter.attempts >= ATTEMPTS:
+        log.warning("the report of %s for person %s is given up: %s", letter.month, letter.person, why)
         _end(session, letter.id, "dead", why)
         return
     wait = min(BACK_OFF * 2 ** min(letter.attempts - 1, 20), BACK_OFF_MOST)
