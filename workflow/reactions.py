@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from config import log_lines
+from states.attachment import ATTACH, HOLDER
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
@@ -113,6 +114,9 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
         cause |= _of(event, "clock", "trigger") | {"message": event.facts["message"]}
     elif event.kind == IDLE:
         seats = () if event.command["running"] else ("manager",)
+    elif event.kind == ATTACH:
+        theirs = event.command["args"]["audience"] == HOLDER
+        seats = () if not theirs else ("unit",) if event.role == HOLDER else ("holder",)
     elif event.kind == MIGRATE:
         seats = ()  # a migration records, and tells nobody
     else:
