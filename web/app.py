@@ -16,7 +16,21 @@ from starlette.exceptions import HTTPException
 
 from config.settings import Settings
 from states.errors import BadInput, CoupeFileError, Refused, Stale
-from web import account, agenda, api, calculator, desk, dossier, holder, house, installation, overview, sign_in
+from web import (
+    account,
+    agenda,
+    api,
+    api_files,
+    calculator,
+    desk,
+    dossier,
+    files,
+    holder,
+    house,
+    installation,
+    overview,
+    sign_in,
+)
 from web.guard import Guard, Site
 from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
@@ -24,7 +38,7 @@ from workflow.unavailable import explain
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 NOT_FOUND, SERVER = 404, 500
-BUSY = ("locked", "busy", "slow", "stopped", "starting", "crowded", "unreachable")
+BUSY = ("locked", "busy", "slow", "stopped", "starting", "crowded", "unreachable", "storage")
 
 
 def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], None]) -> FastAPI:
@@ -36,11 +50,25 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
     site = Site(settings)
     app.state.settings, app.state.make, app.state.ring, app.state.site = settings, make, ring, site
     app.state.pages = Pages()
-    app.add_middleware(Guard, site=site, broken=broken)
+    app.add_middleware(Guard, site=site, broken=broken, file_bytes=settings.file_bytes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     if settings.theme is not None:
         app.mount("/theme", StaticFiles(directory=settings.theme), name="theme")
-    for room in (house, sign_in, account, holder, desk, dossier, overview, calculator, agenda, installation, api):
+    for room in (
+        house,
+        sign_in,
+        account,
+        holder,
+        desk,
+        files,
+        dossier,
+        overview,
+        calculator,
+        agenda,
+        installation,
+        api_files,
+        api,
+    ):
         app.include_router(room.router)
     _answers(app)
     return app
@@ -124,8 +152,8 @@ async def broken(request: Request, error: Exception) -> Response:
 
 async def _typed(request: Request) -> dict[str, str]:
     """What somebody had typed into the form that is not taken; read now, if nobody had come to read it."""
-    if request.method != "POST":
-        return {}
+    if request.method != "POST" or request.headers.get("content-type", "").startswith("multipart/"):
+        return {}  # a file is not read for its own sake
     found = getattr(request.state, "form", None)
     return kept(await form(request) if found is None else found)
 

@@ -13,9 +13,11 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from states.attachment import ATTACH
 from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
+from web import attached
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
 from workflow import access, directory, dossiers, journal_file
 from workflow.preview import preview
@@ -44,15 +46,16 @@ class Place:
 def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> HTMLResponse:
     """The dossier: whose court, by when and why, what comes next; then what happened."""
     with visit.reading() as session:
-        view = _found(visit, session, ref)
-    return _page(visit, view, deposited=depose, done=fait)
+        view = found(visit, session, ref)
+        files = attached.section(visit, session, view)
+    return page(visit, view, files, deposited=depose, done=fait)
 
 
 @router.get("/dossiers/{ref}/journal.json")
 def journal_of(visit: SignedIn, ref: str) -> Response:
     """The journal as a file, for who may read texts: `coupe-file verify` proves it without us."""
     with visit.reading() as session:
-        view = _found(visit, session, ref)
+        view = found(visit, session, ref)
         if not view.sees_texts:
             raise NotForThisSeat
         body = journal_file.written(session, view)
@@ -64,7 +67,7 @@ def journal_of(visit: SignedIn, ref: str) -> Response:
 def ask(visit: SignedIn, ref: str, name: str) -> HTMLResponse:
     """The form of an act, with what it will do."""
     with visit.reading() as session:
-        view = _found(visit, session, ref)
+        view = found(visit, session, ref)
         trigger = _trigger(view, name)
         return _form(visit, session, view, trigger, {})
 
@@ -73,7 +76,7 @@ def ask(visit: SignedIn, ref: str, name: str) -> HTMLResponse:
 def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     """Do it, or show what it would do. A refusal keeps what was typed; a stale page is told what has changed."""
     with visit.reading() as session:
-        view = _found(visit, session, ref)
+        view = found(visit, session, ref)
         trigger = _trigger(view, name)
         args, problems = _args(view, trigger, fields)
         if fields.get("do") == "preview" and not problems:
@@ -90,15 +93,15 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     key = fields.get("key") or None
     try:
         with visit.writing() as session:
-            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=_idem(visit, key)))
+            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key)))
     except Stale as error:
         with visit.reading() as session:
-            view = _found(visit, session, ref)
+            view = found(visit, session, ref)
             changes = visit.say.timeline(view, _since(view, error.seen))
             return _form(visit, session, view, trigger, fields, stale=error, changes=changes, status=409)
     except CoupeFileError as error:
         with visit.reading() as session:
-            view = _found(visit, session, ref)
+            view = found(visit, session, ref)
             status = 422 if isinstance(error, BadInput) else 409
             return _form(visit, session, view, trigger, fields, problems=_beside(trigger, error), status=status)
     return go(f"/dossiers/{view.reference}?fait={name}")
@@ -107,25 +110,38 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _found(visit: Visit, session: Session, ref: str) -> View:
+def found(visit: Visit, session: Session, ref: str) -> View:
     """The dossier, within the scope of who looks: the query says so."""
     return load(session, access.find(session, ref, visit.actor), visit.actor)
 
 
-def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLResponse:
+def page(
+    visit: Visit,
+    view: View,
+    files: attached.Section | None,
+    *,
+    deposited: bool = False,
+    done: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    """The page of a dossier with its files."""
     texts = {name: written(view, value, name) for name, value in view.dossier.data.items() if isinstance(value, dict)}
     data = {name: value for name, value in view.dossier.data.items() if not isinstance(value, dict)}
     statement = None
     if view.dossier.closed_at is not None:
-        found = (
+        said = (
             written(view, event.command.get("args", {}).get("statement"), "statement")
             for event in reversed(view.events)
         )
-        statement = next((one for one in found if one), None)
+        statement = next((one for one in said if one), None)
     asked = _asked(view)
-    label = next((trigger.label or done for trigger in view.definition.triggers if trigger.name == done), None)
+    label = (
+        "Pièce jointe"
+        if done == ATTACH
+        else next((trigger.label or done for trigger in view.definition.triggers if trigger.name == done), None)
+    )
     return visit.page(
-        "dossier.html", view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        "dossier.html", status, files=files, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
         and view.dossier.hold is None,
@@ -270,6 +286,6 @@ def _since(view: View, seen: int) -> list[Any]:
     return [event for event in view.events if event.seq > last]
 
 
-def _idem(visit: Visit, key: str | None) -> str | None:
+def idem(visit: Visit, key: str | None) -> str | None:
     """The key of one sending of a form, of this person alone."""
     return f"web:{visit.actor.person}:{key[:64]}" if key and key.isprintable() else None

@@ -18,7 +18,7 @@ from states.dossier import Dossier
 from states.explanation import LANGUAGES, ends_day, sentences
 from states.migration import MIGRATE
 from web.languages import Language, translations
-from workflow import letters, words
+from workflow import attachments, letters, words
 from workflow.journal import Recorded
 from workflow.queue import Row
 from workflow.view import View, asking, written
@@ -244,6 +244,11 @@ class Speech:
             and row.state in definition.sources(trigger)
             and not (trigger.name == "hold" and row.held)
         ]
+
+    def weight(self, number: int) -> str:
+        """A number of bytes: « 1,4 Mo »."""
+        said = attachments.size(number)
+        return said if self.language == "fr" else said.replace(",", ".").replace("Mo", "MB").replace("ko", "kB")
 
     # --- clocks -------------------------------------------------------------------------------------------------------
 

@@ -227,3 +227,8 @@ def _first_entry(path: Path) -> bytes:
             return b""
         file.seek(extra, 1)
         return file.read(min(size, 200))
+
+
+def suffix(type_: str) -> str:
+    """How the name of a file of this type ends; nothing for a type that is not let in."""
+    return next((kind.suffixes[0] for kind in KINDS if kind.type == type_), "")
