@@ -75,7 +75,7 @@ def _reader(visit: Visit, one: Reader) -> str:
 def _who(visit: Visit, person: int | None, name: str | None, unit: str | None, role: str) -> str:
     """Who did something; to a holder an administration is its name, not that of an agent."""
     if person is not None and person == visit.actor.person:
-        return visit.say._("vous")
+        return str(visit.say._("vous"))
     if visit.actor.role == "holder" and unit:
         return unit
     return ", ".join(filter(None, (name, unit))) or visit.say.role(role)
