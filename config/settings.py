@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     theme: Path | None = None
     """A folder whose theme.css is read after the portal's own."""
     files: Path | None = None
-    """The folder of the files joined to dossiers, outside of what is served; without it, `files` in `home`."""
+    """The folder of the files joined to dossiers, outside of what is served; without it, one in `home`, by the name of the database."""
     file_bytes: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 20_000_000
     """The longest file, in bytes."""
     dossier_files: Annotated[int, Field(ge=1, le=10_000)] = 100
@@ -64,10 +64,12 @@ class Settings(BaseSettings):
     lang: Literal["fr", "en"] | None = None
     """The language of help; without it, what `language` says."""
 
-    @property
-    def files_folder(self) -> Path:
-        """Where files are kept."""
-        return self.home / "files" if self.files is None else self.files
+    def files_folder(self, database: str | None = None) -> Path:
+        """Where files are kept: the folder that was chosen, else one in `home` for this database alone, by its name."""
+        if self.files is not None:
+            return self.files
+        name = database or urlsplit(self.database_url or "").path.strip("/")
+        return self.home / f"files-{quote(name, safe='')}"
 
     @property
     def administrators(self) -> frozenset[str]:

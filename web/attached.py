@@ -83,7 +83,7 @@ def _who(visit: Visit, person: int | None, name: str | None, unit: str | None, r
 
 def vault(settings: Settings) -> Vault:
     """The folder of files of this installation."""
-    return Vault(settings.files_folder)
+    return Vault(settings.files_folder())
 
 
 def given(settings: Settings, file: File) -> FileResponse:

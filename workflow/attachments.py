@@ -301,6 +301,17 @@ and not exists (select from files f where f.sha256 = c.sha256 and f.erased_at is
 _LOCK = "select sha256 from contents where sha256 = any(:contents) order by sha256 for update"
 
 
+def check_of(session: Session, dossier: int, ids: Sequence[uuid.UUID]) -> None:
+    """Raise Refused unless each of these is a file of this dossier."""
+    rows = session.execute(
+        text("select id from files where dossier_id = :dossier and id = any(:ids)"),
+        {"dossier": dossier, "ids": list(ids)},
+    )
+    strangers = set(ids) - {row.id for row in rows}
+    if strangers:
+        raise Refused("unknown", f"pièce inconnue dans ce dossier : {min(map(str, strangers))}", field="ID")
+
+
 def erase(session: Session, ids: Sequence[uuid.UUID]) -> list[bytes]:
     """Erase files of their dossiers: their names, and the contents that no other file has, which are returned; once this
     is committed, `custody.forget` erases their bytes. The journal stays whole and verifiable.

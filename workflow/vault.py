@@ -146,7 +146,10 @@ class Vault:
         return [path for path in found if now - path.stat().st_mtime > age]
 
     def writable(self) -> str | None:
-        """None when a file could be kept, else why not."""
+        """None when a file could be kept, else why not. A folder that is not there yet is not made."""
+        if not self.folder.exists():
+            parent = next(path for path in self.folder.parents if path.exists())
+            return None if os.access(parent, os.W_OK | os.X_OK) else f"{parent} ne peut pas être écrit"
         try:
             with self.arrival() as tried:
                 tried.write(b"x")

@@ -33,7 +33,7 @@ def count(portal):
 
 
 def arriving(portal):
-    folder = portal.settings.files_folder / ARRIVING
+    folder = portal.settings.files_folder() / ARRIVING
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
@@ -235,7 +235,7 @@ def test_a_lost_file_is_said_to_be_and_the_folder_s_audit_tells_it(portal):
     body = PDF.replace(b"<< >>", b"<< /Perdu 1 >>", 1)
     portal.visitor("holder").join(body, "Perdu.pdf", to=ref)
     row = portal.world.sql("select id, sha256 from files order by dossier_id desc limit 1")[0]
-    vault = Vault(portal.settings.files_folder)
+    vault = Vault(portal.settings.files_folder())
     vault.path(bytes(row.sha256)).unlink()
     answer = portal.visitor("holder").get(f"/dossiers/{ref}/pieces/{row.id}")
     assert answer.status_code == 503
