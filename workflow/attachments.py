@@ -89,7 +89,8 @@ def bounds(settings: Settings) -> Bounds:
 
 def size(number: int) -> str:
     """A number of bytes as a person says it."""
-    return f"{number / MEGA:.1f} Mo".replace(".", ",") if number >= MEGA else f"{max(number // 1000, 1)} ko"
+    mega = f"{number / MEGA:.1f}".removesuffix(".0").replace(".", ",")
+    return f"{mega} Mo" if number >= MEGA else f"{max(number // 1000, 1)} ko"
 
 
 def too_long(most: int) -> BadInput:
