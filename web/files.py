@@ -47,7 +47,9 @@ async def join(visit: SignedIn, ref: str) -> Response:
         )
     except ClientDisconnect:
         return Response(status_code=400)
-    except BadInput as error:
+    except CoupeFileError as error:
+        if error.code == "csrf":
+            raise
         return await run_in_threadpool(_told, visit, key, {"file": error}, {})
     with sent:
         return await run_in_threadpool(_join, visit, key, sent, refused)
@@ -101,7 +103,8 @@ def _join(visit: Visit, key: int, sent: upload.Sent, refused: CoupeFileError | N
 def _told(visit: Visit, key: int, problems: Mapping[str, CoupeFileError], fields: Mapping[str, str]) -> Response:
     """The page of the dossier again, with what was wrong beside its field and what was chosen kept."""
     typed = {name: fields[name] for name in KEPT if fields.get(name)}
-    status = 422 if all(isinstance(error, BadInput) for error in problems.values()) else 409
+    refused = [error.code for error in problems.values() if not isinstance(error, BadInput)]
+    status = 503 if "storage" in refused else 409 if refused else 422
     with visit.reading() as session:
         view = load(session, key, visit.actor)
         return dossier.page(

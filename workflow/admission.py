@@ -49,7 +49,9 @@ KINDS = (
     Kind((".txt",), "text/plain", "text"),
     Kind((".csv",), "text/csv", "text"),
 )
-ACCEPTED = ", ".join(suffix.removeprefix(".") for kind in KINDS for suffix in kind.suffixes)
+SUFFIXES = ",".join(suffix for kind in KINDS for suffix in kind.suffixes)
+"""What a browser is told to offer; a telephone then turns its own kind of photograph into one of these."""
+ACCEPTED = SUFFIXES.replace(".", "").replace(",", ", ")
 _PARTS = {".docx": "word/document.xml", ".xlsx": "xl/workbook.xml", ".pptx": "ppt/presentation.xml"}
 _MAGIC = {
     "pdf": b"%PDF-", "jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n", "odf": b"PK\x03\x04", "ooxml": b"PK\x03\x04",

@@ -117,7 +117,10 @@ def room(session: Session, dossier: int, limit: Bounds, coming: int) -> None:
     row = session.execute(text(_HELD), {"id": dossier}).one()
     if row.number >= limit.count:
         raise Refused(
-            "file_count", f"ce dossier a déjà {row.number} pièces", field=FIELD, accepted=f"{limit.count} au plus"
+            "file_count",
+            f"ce dossier a déjà {row.number} pièce{'s' if row.number > 1 else ''}",
+            field=FIELD,
+            accepted=f"{limit.count} au plus",
         )
     if row.total + coming > limit.total:
         raise Refused("file_total", f"les pièces de ce dossier pèseraient {size(row.total + coming)}", field=FIELD,

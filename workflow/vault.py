@@ -86,7 +86,8 @@ class Vault:
     def arrival(self) -> Arrival:
         """A file that is about to come. Raises Refused when the folder cannot be written to."""
         with _disk():
-            (self.folder / ARRIVING).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            (self.folder / ARRIVING).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         return Arrival(self.folder / ARRIVING / uuid.uuid4().hex)
 
     def path(self, sha256: bytes) -> Path:

@@ -73,7 +73,7 @@ def test_a_file_is_an_event_that_seals_its_bytes_and_not_its_name_and_is_kept_on
     desk.add(other, name="Le même.pdf")
     (path,) = desk.on_disk()
     assert path.name == path.parent.name + path.name[2:]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, desk.vault.folder)] == [0o600, 0o700, 0o700]
     event = world.events(key)[one.seq - 1]
     assert (event.kind, event.command["args"]["sha256"]) == ("file.add", path.name)
     assert "secret" not in str(event)
