@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -74,13 +74,13 @@ def _contents(seen: View) -> None:
     data = seen.dossier.data
     say.line()
     if "topic" in data:
-        say.fact("Sujet", str(data["topic"]))
+        say.fact("Sujet", words.topic(data["topic"]))
     if "commune" in data:
         say.fact("Commune", f"{seen.commune or 'inconnue'} ({data['commune']})")
     for name, value in data.items():
         body = written(seen, value, name)
         if name not in ("topic", "commune", "title") and (body is not None or not isinstance(value, dict)):
-            say.fact(words.LABELS.get(name, name), body if body is not None else words.choice(str(value)))
+            say.fact(words.LABELS.get(name, name), body if body is not None else _value(seen, name, value))
     if not seen.sees_texts:
         say.line("(les textes du dossier ne sont lisibles que par ses parties et les services saisis)", style="dim")
     if seen.dossier.closed_at is not None:
@@ -89,6 +89,14 @@ def _contents(seen: View) -> None:
             if statement:
                 say.fact("Réponse", statement)
                 break
+
+
+def _value(seen: View, name: str, value: object) -> str:
+    """A field as a person reads it: a date in figures, a choice in words."""
+    rule = seen.definition.fields.get(name)
+    if rule is not None and rule.type == "date":
+        return f"{date.fromisoformat(str(value)):%d/%m/%Y}"
+    return words.choice(str(value))
 
 
 def _clocks(seen: View) -> None:
@@ -206,8 +214,17 @@ def _details(seen: View, event: Recorded) -> str:
         parts.append(f"→ {seen.names['person'].get(event.effect['assignee'], 'une personne du service')}")
     if event.effect.get("outcome"):
         parts.append(f"issue : {words.choice(event.effect['outcome'])}")
+    if "clock" in event.command.get("args", {}):
+        parts += _moved(seen, event, event.command["args"]["clock"])
     parts += _given(seen, event)
     return " ; ".join(parts)
+
+
+def _moved(seen: View, event: Recorded, clock: str) -> list[str]:
+    """Of a date that somebody moved: which, and where it is now."""
+    now = event.effect.get("clocks", {}).get(clock)
+    moved = [] if now is None else [f"échéance portée au {say.short(datetime.fromisoformat(now['due']), seen.zone)}"]
+    return [words.clock(seen.decided(event), clock), *moved]
 
 
 def _migrated(seen: View, event: Recorded) -> list[str]:

@@ -18,8 +18,9 @@ from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
 from web import attached
+from web.downloads import pdf_of
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
-from workflow import access, directory, dossiers, journal_file
+from workflow import access, acknowledgements, directory, dossiers, journal_file
 from workflow.preview import preview
 from workflow.view import View, load, written
 
@@ -46,7 +47,7 @@ class Place:
 def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> HTMLResponse:
     """The dossier: whose court, by when and why, what comes next; then what happened."""
     with visit.reading() as session:
-        view = found(visit, session, ref)
+        view = _found(visit, session, ref)
         files = attached.section(visit, session, view)
     return page(visit, view, files, deposited=depose, done=fait)
 
@@ -55,7 +56,7 @@ def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> 
 def journal_of(visit: SignedIn, ref: str) -> Response:
     """The journal as a file, for who may read texts: `coupe-file verify` proves it without us."""
     with visit.reading() as session:
-        view = found(visit, session, ref)
+        view = _found(visit, session, ref)
         if not view.sees_texts:
             raise NotForThisSeat
         body = journal_file.written(session, view)
@@ -63,11 +64,24 @@ def journal_of(visit: SignedIn, ref: str) -> Response:
     return Response(body, media_type="application/json", headers={"Content-Disposition": named})
 
 
+@router.get("/dossiers/{ref}/accuses/{seq:int}.pdf")
+def acknowledgement(visit: SignedIn, ref: str, seq: int) -> Response:
+    """The acknowledgement that an event gave, as PDF, for who may read texts."""
+    with visit.reading() as session:
+        view = _found(visit, session, ref)
+        if not view.sees_texts:
+            raise NotForThisSeat
+        paper = acknowledgements.find(view, seq)
+        found = acknowledgements.letter(session, view.id, paper.seq, operator=visit.settings.operator)
+    assert found is not None  # noqa: S101  (it was found in this very transaction)
+    return pdf_of(*found)
+
+
 @router.get("/dossiers/{ref}/agir/{name}")
 def ask(visit: SignedIn, ref: str, name: str) -> HTMLResponse:
     """The form of an act, with what it will do."""
     with visit.reading() as session:
-        view = found(visit, session, ref)
+        view = _found(visit, session, ref)
         trigger = _trigger(view, name)
         return _form(visit, session, view, trigger, {})
 
@@ -76,7 +90,7 @@ def ask(visit: SignedIn, ref: str, name: str) -> HTMLResponse:
 def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     """Do it, or show what it would do. A refusal keeps what was typed; a stale page is told what has changed."""
     with visit.reading() as session:
-        view = found(visit, session, ref)
+        view = _found(visit, session, ref)
         trigger = _trigger(view, name)
         args, problems = _args(view, trigger, fields)
         if fields.get("do") == "preview" and not problems:
@@ -96,12 +110,12 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
             dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key)))
     except Stale as error:
         with visit.reading() as session:
-            view = found(visit, session, ref)
+            view = _found(visit, session, ref)
             changes = visit.say.timeline(view, _since(view, error.seen))
             return _form(visit, session, view, trigger, fields, stale=error, changes=changes, status=409)
     except CoupeFileError as error:
         with visit.reading() as session:
-            view = found(visit, session, ref)
+            view = _found(visit, session, ref)
             status = 422 if isinstance(error, BadInput) else 409
             return _form(visit, session, view, trigger, fields, problems=_beside(trigger, error), status=status)
     return go(f"/dossiers/{view.reference}?fait={name}")
@@ -110,7 +124,7 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def found(visit: Visit, session: Session, ref: str) -> View:
+def _found(visit: Visit, session: Session, ref: str) -> View:
     """The dossier, within the scope of who looks: the query says so."""
     return load(session, access.find(session, ref, visit.actor), visit.actor)
 
@@ -129,11 +143,11 @@ def page(
     data = {name: value for name, value in view.dossier.data.items() if not isinstance(value, dict)}
     statement = None
     if view.dossier.closed_at is not None:
-        said = (
+        found = (
             written(view, event.command.get("args", {}).get("statement"), "statement")
             for event in reversed(view.events)
         )
-        statement = next((one for one in said if one), None)
+        statement = next((one for one in found if one), None)
     asked = _asked(view)
     label = (
         "Pièce jointe"
@@ -144,7 +158,7 @@ def page(
         "dossier.html", status, files=files, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
-        and view.dossier.hold is None,
+        and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],
     )  # fmt: skip
 
 

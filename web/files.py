@@ -27,7 +27,7 @@ KEPT = ("audience", "key")
 def back(visit: SignedIn, ref: str) -> Response:
     """Where a page that refused a file comes from, for who loads it again."""
     with visit.reading() as session:
-        view = dossier.found(visit, session, ref)
+        view = load(session, access.find(session, ref, visit.actor), visit.actor)
     return go(f"/dossiers/{view.reference}#pieces")
 
 

@@ -345,6 +345,11 @@ class Speech:
             parts.append(self._("échelons sans personne : %s") % vacant)
         if event.effect.get("outcome"):
             parts.append(self._("issue : %s") % self.choice(event.effect["outcome"]))
+        if args.get("clock"):
+            parts.append(self.clock(definition, args["clock"]))
+            moved = event.effect.get("clocks", {}).get(args["clock"])
+            if moved is not None:
+                parts.append(self._("échéance portée au %s") % self.on(datetime.fromisoformat(moved["due"]), view.zone))
         if args.get("motive"):
             parts.append(self.choice(args["motive"]))
         if args.get("answer_by"):

@@ -38,6 +38,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/pieces           303    404   303    404  303  303  303
 /dossiers/{ref}/pieces/{shown}   303    404   200    404  200  200  403
 /dossiers/{ref}/pieces/{inside}  303    404   404    404  200  200  403
+/dossiers/{ref}/accuses/{seq}.pdf 303    404   404    404  404  404  403
 /dossiers/{ref}/agir/write       303    404   200    404  404  404  404
 /dossiers/{ref}/agir/withdraw    303    404   200    404  404  404  404
 /dossiers/{ref}/agir/answer      303    404   409    404  404  404  404
@@ -82,6 +83,8 @@ GET /dossiers/{ref}/files        401    404   200    404  200  200  403
 GET /dossiers/{ref}/files/{shown} 401   404   200    404  200  200  403
 GET /dossiers/{ref}/files/{inside} 401  404   404    404  200  200  403
 POST /dossiers/{ref}/files       401    404   422    404  422  422  403
+GET /dossiers/{ref}/acknowledgements       401 404 200 404 200 200 200
+GET /dossiers/{ref}/acknowledgements/{seq} 401 404 404 404 404 404 403
 GET /overview                    401    403   403    403  403  403  200
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
@@ -110,7 +113,7 @@ def table(written):
 
 def filled(path, portal, who="nobody"):
     key = f"00000000-0000-4000-8000-00000000000{WHO.index(who)}"
-    return path.format(ref=portal.reference, key=key, secret="x" * 43, shown=portal.shown, inside=portal.inside)
+    return path.format(ref=portal.reference, key=key, secret="x" * 43, seq=1, shown=portal.shown, inside=portal.inside)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +205,7 @@ def test_the_tables_name_every_route(portal):
         for wild in ("{name}", "{trigger}"):
             path = path.replace(wild, "write")
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
-        return path.partition("?")[0]
+        return path.replace("{seq:int}", "{seq}").partition("?")[0]
 
     told = {plain(page) for page in (*table(PAGES), *table(FORMS))} | ELSEWHERE
     told |= {plain("/api/v1" + endpoint.split()[1]) for endpoint in table(API)}
