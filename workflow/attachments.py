@@ -172,6 +172,8 @@ def add(
     if idem is not None and (sent := session.execute(text(_REPEATED), known).first()) is not None:
         return _same(sent, arrival, audience)
     if (there := session.execute(text(_THERE), known).first()) is not None:
+        if vault.wrong(arrival.sha256, arrival.size, read=False) is not None:
+            vault.place(arrival)  # it was lost: who sends it again gives it back
         return Added(there.id, there.seq, repeated=True)
     room(session, row.id, limit, arrival.size)
     return _written(session, vault, row, arrival, name, kind, audience, actor, at, idem)

@@ -33,6 +33,8 @@ BATCH = 500
 ATTEMPTS = 8
 ONE_BY_ONE = 8
 RETRY_FIRST = timedelta(seconds=30)
+GATHERED = {ATTACH: timedelta(minutes=10)}
+"""What often comes several times in a row is told a little later, once for all: `outbox` voids what was followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,7 @@ def _happened(session: Session, keys: Sequence[tuple[int, int]]) -> list[tuple[H
 def _rows(name: str, event: Happened, told: Sequence[Told]) -> list[tuple[Any, ...]]:
     opens = event.facts.get("opens")  # what is told of a date that ended at midnight waits for the service to open
     when = event.at if opens is None else max(event.at, datetime.fromisoformat(opens))
+    when += GATHERED.get(event.kind, timedelta(0))
     return [
         (event.dossier_id, event.seq, name, one.target, dumps(one.cause).decode(), when, one.digest) for one in told
     ]

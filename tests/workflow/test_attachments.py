@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from states.errors import BadInput, Refused
-from workflow import attachments, custody, scans, texts
+from workflow import attachments, custody, outbox, scans, texts
 from workflow.attachments import Bounds
 from workflow.dossiers import Request, perform
 from workflow.vault import ARRIVING, Vault
@@ -175,6 +175,27 @@ def test_a_file_of_the_holder_is_told_to_the_desk_one_of_the_desk_to_the_holder_
     assert world.sound()
 
 
+def test_several_files_in_a_row_are_told_in_one_letter(desk, world):
+    key = world.triaged()
+    world.react()
+    with world.make.begin() as session:
+        outbox.claim(session, limit=50)  # what came before
+    for name in ("Un.pdf", "Deux.pdf", "Trois.pdf"):
+        desk.add(key, name=name)
+    world.react()
+    with world.make.begin() as session:
+        assert outbox.claim(session, limit=50) == []  # not at once
+    world.jump(minutes=11)
+    with world.make.begin() as session:
+        claimed = outbox.claim(session, limit=50)
+    assert [one.target for one in claimed] == ["unit:2"] * 3
+    assert ["une autre pièce a suivi" in (one.void or "") for one in sorted(claimed, key=lambda one: one.seq)] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_erased_a_file_is_gone_and_the_journal_still_verifies(desk, world):
     key, other = world.triaged(), world.triaged()
     one, same = desk.add(key), desk.add(other)
@@ -219,6 +240,8 @@ def test_a_row_without_its_file_and_a_file_without_its_row_are_told(desk, world,
     assert "scellé" in words
     path.unlink()
     assert "manque" in desk.audit()[0][1]
+    assert desk.add(key).repeated  # who sends it again gives it back
+    assert desk.audit() == []
     (desk.vault.folder / ARRIVING / "left").write_bytes(b"x")
     assert custody.tidy(world.make, desk.vault) == 1
 
