@@ -21,6 +21,7 @@ from web import (
     agenda,
     api,
     api_files,
+    by_provider,
     calculator,
     desk,
     dossier,
@@ -32,6 +33,7 @@ from web import (
     sign_in,
 )
 from web.guard import Guard, Site
+from web.provider import Provider
 from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
 
@@ -52,11 +54,13 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
     app.state.pages = Pages()
     app.add_middleware(Guard, site=site, broken=broken, file_bytes=settings.file_bytes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.state.provider = Provider(settings) if settings.oidc_issuer else None
     if settings.theme is not None:
         app.mount("/theme", StaticFiles(directory=settings.theme), name="theme")
     for room in (
         house,
         sign_in,
+        by_provider,
         account,
         holder,
         desk,

@@ -14,7 +14,7 @@ from babel.messages.pofile import read_po
 import web
 from cli.shipped import own
 from tests.web.conftest import Portal
-from web import sign_in
+from web import by_provider, sign_in
 from web.app import create
 from web.speech import SILENCE
 from workflow import acknowledgements, letters, reconcile, words
@@ -175,6 +175,8 @@ def spoken():
         "Cette page n'est pas pour votre siège",
     )
     yield from acknowledgements.TITLES.values()
+    yield from (by_provider.DENIED, by_provider.TOO_LATE, by_provider.SILENT, by_provider.UNSURE)
+    yield from by_provider.REFUSED.values()
     yield from (one["what"] for one in sign_in._story())
     definition = own()
     for named in (definition.states.values(), definition.triggers, definition.clocks.values(), definition.ladder):
