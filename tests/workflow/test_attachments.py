@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from states.errors import BadInput, Refused
-from workflow import attachments, custody, outbox, scans, texts
+from workflow import attachments, custody, definitions, outbox, scans, texts, whatif
 from workflow.attachments import Bounds
 from workflow.dossiers import Request, perform
 from workflow.vault import ARRIVING, Vault
@@ -305,4 +305,15 @@ def test_an_act_goes_on_as_before_beside_files(desk, world):
     with world.make.begin() as session:
         (result,) = perform(session, [Request(key, "message", {"message": "Bien reçu."})], actor=world.actor("ref1"))
     assert result.error is None
+    assert world.sound()
+
+
+def test_what_if_and_the_report_read_past_a_file(desk, world):
+    key = world.triaged()
+    desk.add(key)
+    with world.make() as session:
+        compiled = definitions.get(session, world.row(key).definition_id).compiled
+    found = whatif.run(world.make, compiled)
+    assert (found.dossiers, found.changed, dict(found.refused)) == (1, 0, {})
+    world.react()
     assert world.sound()
