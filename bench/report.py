@@ -23,13 +23,18 @@ from config import yamltext
 from local.postgres import Postgres
 from states.dossier import SYSTEM
 from tests.report.year import FILE, year
-from workflow import business_time, counters, definitions, report, schema, upgrade
+from workflow import business_time, counters, definitions, report, schema, sums, upgrade
 from workflow.apply import connection
 from workflow.models import Unit
 from workflow.report import Asked
 
 UNTIL = datetime(2026, 12, 31, tzinfo=UTC)
 CHUNK = 2000
+_PAGE = (
+    (("unit", "rung"), ()), ((), ()), (("departement", "month"), ("commitment", "legal")), (("unit",), ("commitment",)),
+    (("unit",), ("legal",)), ((), ("flow",)),
+)  # fmt: skip
+"""The sums of a page: dimensions and families."""
 # The four boxes of one clock, from the journal, as one would write it by hand.
 PLAIN = """
 with changes as (
@@ -157,15 +162,27 @@ def measure(make: Any, rounds: int) -> None:
         with make() as session:
             return timed(lambda: counters.read(session, UNTIL))
 
+    def page() -> float:
+        """What the first page of the report asks, grouped by administration."""
+
+        def asked() -> None:
+            found = sums.of(make, Asked(by="unit"), actor=SYSTEM)
+            for dimensions, families in _PAGE:
+                found.by(*dimensions, families=families)
+
+        return timed(asked)
+
     ways = {
         "plain": plain,
         "counters": kept,
+        "page": page,
         "report": lambda: timed(lambda: report.make(make, Asked(), actor=SYSTEM)),
         "duck": lambda: timed(lambda: duck.execute(DUCK).fetchall()),
     }
     times = interleaved(rounds, ways)
     for name, over, under in (
         ("boxes by plain SQL over the journal, in times the counters", "plain", "counters"),
+        ("boxes by plain SQL over the journal, in times all the sums of a page", "plain", "page"),
         ("the whole report from the journal, in times plain SQL for its boxes alone", "report", "plain"),
         ("the whole report from the journal, in times DuckDB for its boxes alone", "report", "duck"),
     ):

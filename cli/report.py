@@ -18,7 +18,7 @@ from cli.options import As, At, Json, day, moment, reader
 from states import nzia as european
 from states import report as figures
 from states.errors import BadInput, shown
-from workflow import business_time, counters, export, sheets
+from workflow import business_time, counters, export, report_file, sheets
 from workflow import report as room
 from workflow.report import Asked, Made
 
@@ -40,7 +40,6 @@ TOTALS = {
     "escalations": "Échelons saisis", "escalations_by_clock": "dont par l'horloge", "reminders": "Rappels",
     "vacancies": "Échelons vacants passés", "reopenings": "Réouvertures",
 }  # fmt: skip
-FAMILIES = {"commitment": "Engagements de service", "legal": "Délais légaux"}
 PARTIES = {"holder": "Porteur", "third_party": "Tiers", "nobody": "Personne"}
 
 From = Annotated[
@@ -89,7 +88,7 @@ def main(
         typer.Option(
             "--by",
             metavar="CHOIX",
-            help="Une ligne par unit (administration), departement, topic (sujet), rung (échelon), definition ou month (mois).",
+            help="Une ligne par unit (administration), departement, territory (Territoire d'industrie), topic (sujet), rung (échelon), definition ou month (mois).",
             show_default=False,
             autocompletion=lambda: list(room.GROUPS),
         ),
@@ -122,14 +121,14 @@ def main(
     with database.sessions() as make:
         with make() as session:
             actor = reader(session, as_)
-        made = room.make(make, asked, actor=actor, at=moment(at), listing=listing)
+        made = room.make(make, asked, actor=actor, at=moment(at), listing=listing or ())
     _check_listing(listing, made)
     if listing is not None:
         _list(made, listing, json=json, as_csv=as_csv)
     elif json:
-        say.document(document(made, asked))
+        say.document(report_file.document(made, asked))
     elif as_csv:
-        for line in sheets.as_csv(lines(made)):
+        for line in sheets.as_csv(report_file.lines(made)):
             say.raw(line)
     else:
         told(made, asked)
@@ -141,7 +140,7 @@ def _check_listing(listing: str | None, made: Made) -> None:
     known = set(figures.COUNTS) | {f"{wait}:{how}" for wait in figures.WAITS for how in ("over", "waiting")}
     known |= {f"{clock}:{box}" for clock in made.clocks for box in figures.BOXES}
     known |= {f"age:{place}" for place in range(len(figures.AGES) + 1)}
-    if listing not in known and not listing.startswith("court:"):
+    if listing not in known and not listing.startswith(("court:", "moved:")):
         accepted = ", ".join(sorted(made.figures)[:12]) or "aucun : il n'y a pas de donnée"
         raise BadInput("figure", f"chiffre inconnu : « {shown(listing)} »", field="--list", accepted=accepted)
 
@@ -269,12 +268,7 @@ def export_(
         if form == "xlsx":
             assert output is not None  # noqa: S101  (refused above)
             with _file(output) as part:
-                book = sheets.Book(part, {"Dossiers": export.DOSSIERS, "Délais": export.PROMISES})
-                for ref, facts in rows:
-                    book.add("Dossiers", export.dossier(ref, facts, known, when))
-                    for row in export.promises(ref, facts, known, labels, when):
-                        book.add("Délais", row)
-                book.close()
+                export.book(part, rows, known, labels, when)
             return
         if form == "csv":
             body = sheets.as_csv(chain([export.DOSSIERS], (export.dossier(ref, one, known, when) for ref, one in rows)))
@@ -304,70 +298,6 @@ def _file(output: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-# --- as a document ----------------------------------------------------------------------------------------------------
-
-
-def document(made: Made, asked: Asked) -> dict[str, Any]:
-    """The report for a machine; durations in seconds, shares from 0 to 1, null where there is no datum."""
-    wanted = {name: getattr(asked, name) for name in Asked.__dataclass_fields__}
-    said = figures.plain(made.report)
-    for one in said["clocks"]:
-        one["label"] = made.clocks.get(one["clock"], one["clock"])
-    said["court"] = {_party(party, made): share for party, share in said["court"].items()}
-    curves = {name: figures.points(made.report.curve(name)) for name in figures.WAITS}
-    groups = {name: figures.plain(one) for name, one in sorted(made.report.groups.items())}
-    for one in groups.values():
-        one["court"] = {_party(party, made): share for party, share in one["court"].items()}
-    return {
-        "at": made.report.now,
-        "asked": wanted,
-        **said,
-        "curves": curves,
-        **({"groups": groups} if asked.by is not None else {}),
-    }
-
-
-def _party(party: str, made: Made) -> str:
-    """A party by its code: `unit:` and the code of an administration."""
-    kind, _, key = party.partition(":")
-    return f"unit:{made.units[int(key)][0]}" if kind == "unit" else party
-
-
-def lines(made: Made) -> Iterator[tuple[str, ...]]:
-    """The report as a sheet: figure, part, value, unit of the value; an empty value is no datum."""
-    yield ("chiffre", "grandeur", "valeur", "unité")
-    said = figures.plain(made.report)
-    for name, number in said["counts"].items():
-        yield (name, "nombre", str(number), "dossiers")
-    for name, number in said["totals"].items():
-        yield (name, "nombre", str(number), "événements")
-    for name, both in said["waits"].items():
-        for which, found in both.items():
-            yield from _wait_lines(name, which, found)
-    for one in said["clocks"]:
-        for box in figures.BOXES:
-            yield (f"{one['clock']}:{box}", FAMILIES[one["family"]], str(one[box]), "promesses")
-        yield (f"{one['clock']}:kept", FAMILIES[one["family"]], _number(one["kept"]), "part")
-        for which in ("gross", "net"):
-            yield from _wait_lines(one["clock"], which, one[which])
-    for party, share in said["court"].items():
-        yield (f"court:{_party(party, made)}", "part du temps", _number(share["share"]), "part")
-    for place, one in enumerate(said["ages"]):
-        yield (f"age:{place}", _age(one), str(one["open"]), "dossiers")
-
-
-def _wait_lines(name: str, which: str, found: dict[str, Any] | None) -> Iterator[tuple[str, ...]]:
-    words = {"gross": "brut", "net": "net des demandes"}[which]
-    for part in ("p50", "p90"):
-        seconds = None if found is None else found[part]
-        yield (name, f"{part} {words}", _number(None if seconds is None else seconds / 86400), "jours")
-
-
-def _number(value: float | None) -> str:
-    """A number as French sheets write it."""
-    return "" if value is None else f"{value:.4f}".replace(".", ",")
-
-
 # --- for a person -----------------------------------------------------------------------------------------------------
 
 
@@ -382,7 +312,7 @@ def told(made: Made, asked: Asked) -> None:
     say.line(" · ".join(f"{words} : {said['counts'][name]}" for name, words in COUNTS.items()))
     say.line(" · ".join(f"{words} : {said['totals'][name]}" for name, words in TOTALS.items()))
     _waits(said)
-    for family, title in FAMILIES.items():
+    for family, title in report_file.FAMILIES.items():
         _clocks(title, [one for one in said["clocks"] if one["family"] == family], made)
     _court(said, made)
     _ages(said)
@@ -456,13 +386,7 @@ def _court(said: dict[str, Any], made: Made) -> None:
 def _ages(said: dict[str, Any]) -> None:
     say.line()
     say.line("Âge des dossiers ouverts", style="bold")
-    say.table(("Âge", "Dossiers"), [(_age(one), str(one["open"])) for one in said["ages"]])
-
-
-def _age(one: dict[str, Any]) -> str:
-    if one["to_days"] is None:
-        return f"{one['from_days']} jours et plus"
-    return f"de {one['from_days']} à {one['to_days']} jours"
+    say.table(("Âge", "Dossiers"), [(report_file.age(one), str(one["open"])) for one in said["ages"]])
 
 
 def _groups(made: Made) -> None:
@@ -490,14 +414,13 @@ def _list(made: Made, listing: str, *, json: bool, as_csv: bool) -> None:
         found = [{**_listed(one, made), "id": one.id, "times": one.times} for one in made.listed]
         say.document({"at": made.report.now, "figure": listing, "dossiers": found})
         return
-    heads = ("Référence", "Administration", "Phase", "Sujet", "Commune", "Déposé", "Clos", "Fois")
-    rows = [(*map(_cell, _listed(one, made).values()), str(one.times)) for one in made.listed]
     if as_csv:
-        for line in sheets.as_csv([heads, *rows]):
+        for line in sheets.as_csv(report_file.listed(made)):
             say.raw(line)
         return
+    rows = [(*map(_cell, _listed(one, made).values()), str(one.times)) for one in made.listed]
     say.fact(listing, say.count(len(rows), "dossier"))
-    say.table(heads, rows)
+    say.table(report_file.HEADS, rows)
 
 
 def _listed(one: room.Listed, made: Made) -> dict[str, Any]:

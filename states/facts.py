@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from states import clocks
@@ -120,6 +121,8 @@ class Facts:
     by_clock: int = 0
     vacant: tuple[int, ...] = ()
     reopened: int = 0
+    path: tuple[str, ...] = ()
+    """The rungs that it was on, in order."""
 
     def held(self, until: datetime) -> timedelta:
         """How long the holder or a third party had the ball, up to an instant."""
@@ -133,6 +136,14 @@ class Facts:
             if party != CLOSED and min(ends, until) > since:
                 found[party] = found.get(party, _NONE) + min(ends, until) - since
         return found
+
+    @property
+    def moves(self) -> list[str]:
+        """« from>to »: from nowhere to its first rung, from each to the next, from the last to `=open`, `=resolved` or
+        `=withdrawn`.
+        """
+        end = "open" if self.closed is None else "withdrawn" if self.left else "resolved"
+        return [f"{one}>{other}" for one, other in pairwise(("", *self.path, f"={end}"))]
 
     @property
     def resolved(self) -> bool:
@@ -170,6 +181,7 @@ class _Draft:
         self.answered: datetime | None = None
         self.left = False
         self.rung: str | None = None
+        self.path: list[str] = []
         self.running: dict[str, tuple[Clock, str]] = {}
         self.promises: list[Promise] = []
         self.turns: list[tuple[datetime, str]] = [(first.effective, NOBODY)]
@@ -184,6 +196,8 @@ class _Draft:
         if "rung" in effect or "definition" in effect:
             rungs, at = line.kinds.rungs, dossier.rung
             self.rung = rungs[at] if at is not None and at < len(rungs) else None
+            if self.rung is not None and self.path[-1:] != [self.rung]:
+                self.path.append(self.rung)
         if self.sorted is None:
             self.sorted = dossier.phase == "submitted"
             unit, rung = dossier.unit, self.rung
@@ -268,6 +282,7 @@ class _Draft:
             self.by_clock,
             tuple(sorted(self.vacant)),
             self.reopened,
+            tuple(self.path),
         )
 
 

@@ -128,6 +128,8 @@ class Report:
         if not self.wanted.at(facts.unit, facts.rung):
             return
         yield from self._dossier(facts, late=late_now)
+        for move in facts.moves:
+            yield f"moved:{move}"
         for name, (start, end, over) in waits(facts, self.now):
             gross = end - start
             net = gross - (facts.held(end) - facts.held(start))

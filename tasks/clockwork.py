@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import read
 from tasks.app import app
-from tasks.deliver import deliver_all
+from tasks.deliver import deliver_all, deliver_monthly
+from tasks.scan import scan_all
 from workflow import reactions, reconcile, schema, sweep
+from workflow.vault import Vault
 
 BUDGET_SECONDS = 20.0
 """After this long a task rings for another rather than go on: no task comes near its time limit."""
@@ -39,7 +41,7 @@ def tick() -> None:
     """A meaningless tick: notes that the clock beats, and sends each stage to look."""
     with sessions().begin() as session:
         reconcile.beat(session, "tick")
-    ring("sweep", "react", "deliver", "reconcile")
+    ring("sweep", "react", "deliver", "reconcile", *(["scan"] if read().clamd else []))
 
 
 @app.task(name="coupe_file.sweep")  # type: ignore[untyped-decorator]
@@ -60,7 +62,13 @@ def run_react() -> None:
 @app.task(name="coupe_file.deliver")  # type: ignore[untyped-decorator]
 def run_deliver() -> None:
     """Send what is to be sent until nothing is, or the budget is spent."""
-    _drain(lambda: deliver_all(sessions(), read()), "deliver")
+    _drain(lambda: deliver_all(sessions(), read()) + deliver_monthly(sessions(), read()), "deliver")
+
+
+@app.task(name="coupe_file.scan")  # type: ignore[untyped-decorator]
+def run_scan() -> None:
+    """Have files scanned until none waits, or the budget is spent."""
+    _drain(lambda: scan_all(sessions(), read(), Vault(read().files_folder())), "scan")
 
 
 @app.task(name="coupe_file.reconcile")  # type: ignore[untyped-decorator]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import acknowledgements, digests, invitations, letters, links, outbox, typeset
+from workflow import acknowledgements, digests, invitations, letters, links, monthly, outbox, typeset
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,34 @@ def compose_invitation(invitation: invitations.Letter, settings: Settings) -> Em
         invitation.inviter, invitation.reference, invitation.side, address, invitations.GOOD_FOR.days
     )
     return _message(subject, body, settings, [("", invitation.mail)], invitation.message_id)
+
+
+def deliver_monthly(make: sessionmaker[Session], settings: Settings, *, limit: int = BATCH) -> int:
+    """Send the reports of the month that are due, one letter for each manager; returns how many were taken."""
+    with make.begin() as session:
+        claimed = monthly.claim(session, limit=limit)
+    for letter in claimed:
+        try:
+            why = _send_monthly(make, letter, settings)
+        except Exception as error:  # noqa: BLE001  (a letter's error is its own)
+            why = repr(error)
+        with make.begin() as session:
+            if why:
+                monthly.failed(session, letter, why)
+            else:
+                monthly.sent(session, letter.id)
+    return len(claimed)
+
+
+def _send_monthly(make: sessionmaker[Session], letter: monthly.Monthly, settings: Settings) -> str:
+    """Send one report; returns why it did not leave, or nothing."""
+    if not _ADDRESS.fullmatch(letter.mail):
+        return "adresse illisible"
+    subject, body = monthly.written(make, letter, settings.base_url)
+    message = _message(subject, body, settings, [(letter.name, letter.mail)], letter.message_id)
+    with channel(settings.mail) as out:
+        refused = out.send(message)
+    return "; ".join(f"{mail} : {words}" for mail, words in refused.items())
 
 
 def _notices(make: sessionmaker[Session], settings: Settings, limit: int) -> int:

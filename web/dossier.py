@@ -13,9 +13,11 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from states.attachment import ATTACH
 from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
+from web import attached
 from web.downloads import pdf_of
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
 from workflow import access, acknowledgements, directory, dossiers, invitations, journal_file, parties, projects
@@ -27,6 +29,7 @@ CLOSING = time(18, 0)
 """When a day that was given as a term ends."""
 OTHER = "other"
 DONE = {
+    ATTACH: "Pièce jointe",
     "invitation": "Inviter à porter le dossier",
     "reprise": "Reprendre l'invitation",
     "renvoi": "Renvoyer l'invitation",
@@ -62,12 +65,8 @@ def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> 
     """The dossier: whose court, by when and why, what comes next; then what happened."""
     with visit.reading() as session:
         view = _found(visit, session, ref)
-        beside = Beside(
-            parties.members(session, view.id, visit.actor) if view.sees_texts else [],
-            invitations.listed(session, view.id, visit.actor) if visit.actor.role == parties.HOLDER else [],
-            projects.linked(session, view.id, visit.actor),
-        )
-    return _page(visit, view, beside, deposited=depose, done=fait)
+        files, around = attached.section(visit, session, view), beside(session, view)
+    return page(visit, view, files, around, deposited=depose, done=fait)
 
 
 @router.get("/dossiers/{ref}/journal.json")
@@ -125,7 +124,7 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     key = fields.get("key") or None
     try:
         with visit.writing() as session:
-            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=_idem(visit, key)))
+            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key)))
     except Stale as error:
         with visit.reading() as session:
             view = _found(visit, session, ref)
@@ -147,7 +146,26 @@ def _found(visit: Visit, session: Session, ref: str) -> View:
     return load(session, access.find(session, ref, visit.actor), visit.actor)
 
 
-def _page(visit: Visit, view: View, beside: Beside, *, deposited: bool, done: str) -> HTMLResponse:
+def beside(session: Session, view: View) -> Beside:
+    """What stands beside a dossier, for this reader."""
+    return Beside(
+        parties.members(session, view.id, view.actor) if view.sees_texts else [],
+        invitations.listed(session, view.id, view.actor) if view.actor.role == parties.HOLDER else [],
+        projects.linked(session, view.id, view.actor),
+    )
+
+
+def page(
+    visit: Visit,
+    view: View,
+    files: attached.Section | None,
+    around: Beside,
+    *,
+    deposited: bool = False,
+    done: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    """The page of a dossier with its files and what stands beside it."""
     texts = {name: written(view, value, name) for name, value in view.dossier.data.items() if isinstance(value, dict)}
     data = {name: value for name, value in view.dossier.data.items() if not isinstance(value, dict)}
     statement = None
@@ -161,7 +179,7 @@ def _page(visit: Visit, view: View, beside: Beside, *, deposited: bool, done: st
     labels = {trigger.name: trigger.label or done for trigger in view.definition.triggers} | DONE
     label = labels.get(done)
     return visit.page(
-        "dossier.html", beside=beside, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        "dossier.html", status, files=files, beside=around, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
         and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],
@@ -306,6 +324,6 @@ def _since(view: View, seen: int) -> list[Any]:
     return [event for event in view.events if event.seq > last]
 
 
-def _idem(visit: Visit, key: str | None) -> str | None:
+def idem(visit: Visit, key: str | None) -> str | None:
     """The key of one sending of a form, of this person alone."""
     return f"web:{visit.actor.person}:{key[:64]}" if key and key.isprintable() else None

@@ -107,10 +107,15 @@ class Visit:
         role = signed.actor.role if signed is not None and signed.actor is not None else None
         body = self.pages.environments[self.language].get_template(template).render(
             settings=self.settings, signed=signed, role=role, home=HOME.get(role or "", "/"),
-            path=self.request.url.path, csrf=signed.csrf if signed is not None else "",
+            path=self.request.url.path, here=self._here(), csrf=signed.csrf if signed is not None else "",
             zone=self.zone, themed=self.settings.theme is not None, **context,
         )  # fmt: skip
         return HTMLResponse(body, status)
+
+    def _here(self) -> str:
+        """The address of this page, with what is asked in it."""
+        url = self.request.url
+        return f"{url.path}?{url.query}" if url.query and self.request.method == "GET" else url.path
 
 
 def go(where: str) -> RedirectResponse:

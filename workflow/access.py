@@ -50,6 +50,16 @@ def scope(actor: Actor) -> Scope:
     return Scope("false", {})
 
 
+def files(actor: Actor) -> Scope:
+    """The files `f` of dossiers `d` that an actor may see: those who read texts, within their scope; a holder none of
+    those that are inside the administrations.
+    """
+    if actor.role not in SEES_TEXTS:
+        return Scope("false", {})
+    within = scope(actor)
+    return Scope(f"{within.sql} and f.audience = 'holder'", within.params) if actor.role == "holder" else within
+
+
 def find(session: Session, given: str, actor: Actor) -> int:
     """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
     if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():

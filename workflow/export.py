@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from states.dossier import Actor
 from states.facts import Facts
 from states.report import Wanted, box
-from workflow import report
+from workflow import report, sheets
 from workflow.apply import connection
 from workflow.directory import departement
 from workflow.sheets import Row
@@ -65,6 +66,16 @@ def promises(reference: str, facts: Facts, known: Units, labels: dict[str, str],
             reference, labels.get(one.clock, one.clock), FAMILIES[one.family], _code(one.unit, known), one.rung, one.start,
             one.due, one.end, BOXES[box(one, now)], one.gross(now).total_seconds() / DAY, one.net(now).total_seconds() / DAY,
         )  # fmt: skip
+
+
+def book(path: Path, rows: Iterable[tuple[str, Facts]], known: Units, labels: dict[str, str], now: datetime) -> None:
+    """Dossiers and their promises as an XLSX book of two sheets, row by row. Raises OSError."""
+    made = sheets.Book(path, {"Dossiers": DOSSIERS, "Délais": PROMISES})
+    for reference, facts in rows:
+        made.add("Dossiers", dossier(reference, facts, known, now))
+        for row in promises(reference, facts, known, labels, now):
+            made.add("Délais", row)
+    made.close()
 
 
 def _code(unit: int | None, known: Units) -> str | None:

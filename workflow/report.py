@@ -26,6 +26,7 @@ from states.errors import BadInput, shown
 from states.facts import Facts, Kinds, Line
 from states.report import Report, Wanted
 from workflow import access, business_time, definitions, territories
+from workflow.access import Scope
 from workflow.apply import connection
 from workflow.directory import departement
 
@@ -33,7 +34,7 @@ CHUNK = 500
 ZONE = ZoneInfo("Europe/Paris")
 """The days of a period are those of Paris."""
 ONE_DAY = timedelta(days=1)
-GROUPS = ("unit", "departement", "topic", "rung", "definition", "month")
+GROUPS = ("unit", "departement", "territory", "topic", "rung", "definition", "month")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +84,32 @@ def make(
     *,
     actor: Actor,
     at: datetime | None = None,
-    listing: str | None = None,
+    listing: str | Sequence[str] = (),
+    most: int | None = None,
 ) -> Made:
-    """The report as of an instant, by default now; with `listing`, the dossiers behind that figure too. Raises BadInput."""
+    """The report as of an instant, by default now; with `listing`, the dossiers behind those figures too; by default of any
+    number of dossiers. Raises BadInput.
+    """
     with sessions() as session:
         now = business_time.now(session)
         if at is not None and at > now:
             raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
         found = wanted(session, asked)
+        near = around(session, asked) if at is None else EVERYWHERE
+        if most is not None:
+            bounded(session, actor, near, most)
         units = {row[0]: (row[1], row[2]) for row in session.execute(text("select id, code, name from units"))}
         called = labels(session)
-    by = None if asked.by is None else _by(asked.by, found, units)
+        by = None if asked.by is None else _by(asked.by, found, units, perimeters(session))
+    listed = (listing,) if isinstance(listing, str) else listing
     made = Made(Report(at or now, found, by), units, called)
-    for key, reference, facts in stream(sessions, actor=actor, at=at or now):
+    for key, reference, facts in stream(sessions, actor=actor, at=at or now, near=near):
         figures = made.report.add(facts)
         made.figures.update(figures)
-        if listing is not None and listing in figures:
+        if times := sum(figures[name] for name in listed):
             made.listed.append(
                 Listed(key, reference, facts.unit, facts.phase, facts.topic, facts.commune, facts.submitted,
-                       facts.closed, figures[listing])
+                       facts.closed, times)
             )  # fmt: skip
     return made
 
@@ -109,7 +117,11 @@ def make(
 # --- the facts of many ------------------------------------------------------------------------------------------------
 
 _kinds: WeakKeyDictionary[Engine, dict[int, Kinds]] = WeakKeyDictionary()
-_DOSSIERS = "select d.id, d.reference from dossiers d where d.id > :last and {scope} order by d.id limit :limit"
+_DOSSIERS = (
+    "select d.id, d.reference from dossiers d where d.id > :last and {scope} and {near} order by d.id limit :limit"
+)
+_SOME = "select count(*) from (select from dossiers d where {scope} and {near} limit :most) one"
+EVERYWHERE = Scope("true", {})
 EVENTS = """
 select e.dossier_id, e.seq, e.at, e.effective, e.kind, e.role, e.command, e.facts, e.effect, e.definition_id
 from events e where e.dossier_id = any(%(ids)s) and e.at <= %(at)s order by e.dossier_id, e.seq
@@ -118,15 +130,17 @@ _END = datetime.max.replace(tzinfo=ZoneInfo("UTC"))
 
 
 def stream(
-    sessions: sessionmaker[Session], *, actor: Actor, at: datetime, chunk: int = CHUNK
+    sessions: sessionmaker[Session], *, actor: Actor, at: datetime, chunk: int = CHUNK, near: Scope = EVERYWHERE
 ) -> Iterator[tuple[int, str, Facts]]:
-    """The facts of each dossier that an actor may see, from the events recorded up to an instant, by id."""
+    """The facts of each dossier that an actor may see, from the events recorded up to an instant, by id; with `near`,
+    of those that are worth reading alone.
+    """
     within = access.scope(actor)
-    statement = text(_DOSSIERS.format(scope=within.sql))
+    statement = text(_DOSSIERS.format(scope=within.sql, near=near.sql))
     last = 0
     while True:
         with sessions() as session:
-            rows = session.execute(statement, {"last": last, "limit": chunk, **within.params}).all()
+            rows = session.execute(statement, {"last": last, "limit": chunk, **within.params, **near.params}).all()
             if not rows:
                 return
             found = of(session, [row.id for row in rows], at)
@@ -176,6 +190,44 @@ def labels(session: Session) -> dict[str, str]:
     for key in definitions.readable(session):
         found.update(kinds(session, key).labels)
     return found
+
+
+def bounded(session: Session, actor: Actor, near: Scope, most: int) -> None:
+    """Raise BadInput when more dossiers than that would be read."""
+    within = access.scope(actor)
+    statement = text(_SOME.format(scope=within.sql, near=near.sql))
+    if session.execute(statement, {"most": most + 1, **within.params, **near.params}).scalar_one() > most:
+        raise BadInput(
+            "many", f"plus de {most} dossiers seraient à lire un à un", field="--from",
+            accepted="une période ou un périmètre plus étroits, ou la commande coupe-file report",
+        )  # fmt: skip
+
+
+def around(session: Session, asked: Asked) -> Scope:
+    """The dossiers of now that may be of those asked about, and others: their rows tell, before their journals are read."""
+    params: dict[str, Any] = {}
+    conditions: list[str] = []
+    if asked.first is not None or asked.last is not None:
+        params |= {"near_first": asked.first and asked.first.replace(day=1), "near_last": asked.last}
+        conditions.append(_MONTHS)
+    if asked.unit is not None:
+        params["near_unit"] = asked.unit
+        conditions.append("(select u.id from units u where u.code = :near_unit) = any(d.units)")
+    if asked.topic is not None:
+        params["near_topic"] = asked.topic
+        conditions.append("d.data ->> 'topic' = :near_topic")
+    if asked.departement is not None:
+        params["near_area"] = f"{asked.departement}%"
+        conditions.append("d.data ->> 'commune' like :near_area")
+    if asked.territory is not None:
+        params["near_communes"] = territories.communes(territories.versions(session), asked.territory)
+        conditions.append("d.data ->> 'commune' = any(:near_communes)")
+    return Scope(" and ".join(conditions) or "true", params)
+
+
+# A dossier that has not been counted yet may be of any month.
+_MONTHS = """not exists (select from facts f where f.dossier_id = d.id and (
+    f.month < cast(:near_first as date) or f.month > cast(:near_last as date)))"""
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -230,22 +282,37 @@ def _place(session: Session, asked: Asked) -> Callable[[str | None, datetime], b
     if territory is None:
         return None if area is None else lambda commune, _: commune is not None and departement(commune) == area
     _known("--territory", territory, territories.codes(session), "territoire d'industrie inconnu")
-    perimeters = territories.Perimeters(territories.versions(session))
+    known = perimeters(session)
 
     def inside(commune: str | None, on: datetime) -> bool:
-        if commune is None or (area is not None and departement(commune) != area):
-            return False
-        try:
-            around = perimeters.around(search.commune(commune), on.astimezone(ZONE).date())
-        except UnknownPlaceError:
-            return False
-        return territory in {one.code for one in around}
+        return (area is None or (commune is not None and departement(commune) == area)) and territory in known(
+            commune, on
+        )
 
     return inside
 
 
+Places = Callable[[str | None, datetime], list[str]]
+"""The codes of the territories that a commune was in at an instant."""
+
+
+def perimeters(session: Session) -> Places:
+    """Which territories a commune was in, by the lists that the database has."""
+    known = territories.Perimeters(territories.versions(session))
+
+    def found(commune: str | None, on: datetime) -> list[str]:
+        if commune is None:
+            return []
+        try:
+            return [one.code for one in known.around(search.commune(commune), on.astimezone(ZONE).date())]
+        except UnknownPlaceError:
+            return []
+
+    return found
+
+
 def _by(
-    name: str, whole: Wanted, units: Mapping[int, tuple[str, str]]
+    name: str, whole: Wanted, units: Mapping[int, tuple[str, str]], places: Places
 ) -> Callable[[Facts], Iterable[tuple[str, Wanted]]]:
     """The lines that a dossier counts in. Its promises may be those of other units and rungs than the one it has come to."""
     if name == "unit":
@@ -260,6 +327,8 @@ def _by(
             for rung in {facts.rung or "", *(one.rung or "" for one in facts.promises)}
             if whole.rung in (None, rung)
         ]
+    if name == "territory":
+        return lambda facts: [(code, whole) for code in places(facts.commune, facts.submitted) or [""]]
     ways: dict[str, Callable[[Facts], str | None]] = {
         "departement": lambda facts: None if facts.commune is None else departement(facts.commune),
         "topic": lambda facts: facts.topic,

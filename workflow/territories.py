@@ -299,6 +299,12 @@ def write(session: Session, found: Difference, since: date) -> None:
     session.execute(text(_DESKS), named)
 
 
+def communes(known: Iterable[Version], code: str) -> list[str]:
+    """The codes of the communes that were ever in a territory."""
+    areas = {area for one in known if one.territory.code == code for area in one.territory.areas}
+    return [one.code for one in france().communes() if not areas.isdisjoint((one.code, one.ept, one.epci))]
+
+
 # --- where a commune is -----------------------------------------------------------------------------------------------
 
 

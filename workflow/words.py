@@ -146,6 +146,7 @@ EVENTS = {
     "party.join": "Porte désormais le dossier",
     "party.take_back": "Invitation reprise",
     "party.leave": "Ne porte plus le dossier",
+    "file.add": "Pièce jointe",
 }
 BECAME = {
     "sending": "en cours d'envoi",

@@ -46,6 +46,8 @@ PLACES = (
     "/demi-heure",
     "/file",
     "/pilotage",
+    "/rapport?par=unit",
+    "/rapport/attentes",
     "/nulle-part",
     "/dossiers/99-9999",
 )

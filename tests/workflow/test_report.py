@@ -15,7 +15,7 @@ from workflow.report import Asked
 DAY = timedelta(days=1)
 
 
-def made(world, *, actor=SYSTEM, at=None, listing=None, **asked):
+def made(world, *, actor=SYSTEM, at=None, listing=(), **asked):
     return report.make(world.make, Asked(**asked), actor=actor, at=at, listing=listing)
 
 
