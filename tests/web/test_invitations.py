@@ -13,7 +13,7 @@ from states.errors import Refused
 from tasks.deliver import deliver_all
 from tests.web.conftest import BLOCKAGE, SITE, TITLE, hidden
 from tests.workflow.conftest import together
-from workflow import invitations, parties
+from workflow import definitions, installation, invitations, parties, whatif
 
 
 @pytest.fixture
@@ -285,3 +285,62 @@ def test_another_blockage_of_the_project_is_filled_with_what_is_known_and_both_a
     assert [one["title"] for one in said["linked"]] == ["Troisième blocage"]
     portal.world.submit(by="other", project=portal.reference)  # a name alone links nobody's dossiers
     assert "Vos blocages liés (0)" in shown(portal, (portal.dossier, portal.reference))
+
+
+def test_an_agent_invited_as_an_elected_official_has_two_seats_and_each_sees_its_own(portal, dossier, tmp_path):
+    key, ref = dossier
+    path = invited(portal, dossier, "ref6@x.example", tmp_path)
+    agent = portal.visitor("ref6")
+    assert agent.get(f"/dossiers/{ref}").status_code == 404
+    assert agent.post(path).headers["location"] == "/connexion/siege"
+    page = agent.get("/connexion/siege").text
+    agent.csrf = hidden(page, "csrf")
+    agent.post("/connexion/siege", {"seat": "1"})
+    assert agent.get(f"/dossiers/{ref}").status_code == 200
+    assert portal.visitor("ref6:referent").get(f"/dossiers/{ref}").status_code == 404
+    portal.world.act(key, "note", "ref0", note="Entre nous seulement.")
+    assert "Entre nous seulement." not in unescape(agent.get(f"/dossiers/{ref}").text)
+    assert portal.world.sound()
+
+
+def test_an_address_that_is_closed_or_of_several_lets_nobody_in_by_its_link_alone(portal, dossier, tmp_path):
+    path = invited(portal, dossier, "ref4@x.example", tmp_path)
+    person = portal.world.actor("ref4").person
+    portal.world.sql("insert into accounts (person_id, closed_at) values (:key, clock_timestamp())", key=person)
+    closed = portal.visitor().get(path)
+    assert closed.status_code == 410
+    assert "est fermé" in unescape(closed.text)
+    portal.world.sql("update accounts set closed_at = null where person_id = :key", key=person)
+    portal.world.sql("update persons set mail = 'Ref4@x.example' where login = 'ref5'")
+    several = portal.visitor().get(path)
+    assert several.status_code == 409
+    assert "Plusieurs comptes" in unescape(several.text)
+    assert portal.visitor("ref5").get(path).status_code == 200
+
+
+def test_a_letter_that_cannot_leave_is_said_to_the_party_and_a_held_one_waits(portal, dossier, tmp_path):
+    key, ref = dossier
+    portal.visitor("holder").post(f"/dossiers/{ref}/inviter", {"mail": "a@lacq.example", "side": "company"})
+    portal.world.sql("update notices set state = 'void', why = 'essai' where state = 'queued'")
+    broken = portal.settings.model_copy(update={"mail": "smtp://127.0.0.1:1"})
+    with portal.world.make.begin() as session:
+        installation.hold(session, "essai")
+    assert deliver_all(portal.world.make, broken) == 0
+    with portal.world.make.begin() as session:
+        installation.release(session)
+    for _ in range(20):
+        portal.world.sql("update invitations set next_at = clock_timestamp() where dossier_id = :key", key=key)
+        if not deliver_all(portal.world.make, broken):
+            break
+    (one,) = listed(portal, key)
+    assert (one.became, one.again) == ("undelivered", True)
+    assert "n'a pas pu partir" in shown(portal, dossier)
+    portal.visitor("holder").post(f"/dossiers/{ref}/invitations/{one.id}/renvoi")
+    assert link(letters(portal, tmp_path), "a@lacq.example")
+
+
+def test_what_parties_do_is_no_act_that_a_what_if_would_refuse(portal, dossier, tmp_path):
+    accept(portal, invited(portal, dossier, "other@x.example", tmp_path))
+    with portal.world.make() as session:
+        compiled = definitions.for_submission(session, "coupe-file", portal.world.now()).compiled
+    assert {kind for kind, _ in whatif.run(portal.world.make, compiled).refused} & set(parties.KINDS) == set()
