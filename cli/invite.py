@@ -99,7 +99,7 @@ def _said(one: Invitation) -> dict[str, object]:
 
 
 def _list(people: Sequence[Member], found: Sequence[Invitation]) -> None:
-    say.fact("Porté par", ", ".join(one.name for one in people))
+    say.fact("Porté par", " ; ".join(one.name for one in people))
     if found:
         say.table(
             ("N°", "Qui", "Côté", "Invitation", "De"),
