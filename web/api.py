@@ -24,7 +24,7 @@ from states import clocks
 from states.dossier import Actor
 from states.errors import BadInput, Refused
 from web import calculator
-from workflow import access, attempts, dossiers, law, queue, tokens, why, words
+from workflow import access, attempts, consultations, dossiers, law, queue, tokens, why, words
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -423,7 +423,7 @@ def act(
             optional = {name for one in view.definition.triggers if one.name == trigger for name in one.optional}
             if "seen" in optional:
                 args.setdefault("seen", seen[1])  # also under the lock
-        acting = dossiers.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=_own(caller, key))
+        acting = consultations.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=_own(caller, key))
         result = dossiers.one(acting)
     caller.request.app.state.ring()
     response.headers["ETag"] = f'"{result.version}"'

@@ -17,7 +17,7 @@ from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
-from workflow import access, directory, dossiers, journal_file
+from workflow import access, consultations, directory, dossiers, journal_file
 from workflow.preview import preview
 from workflow.view import View, load, written
 
@@ -90,7 +90,9 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     key = fields.get("key") or None
     try:
         with visit.writing() as session:
-            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=_idem(visit, key)))
+            dossiers.one(
+                consultations.act(session, [view.id], name, actor=visit.actor, args=args, idem=_idem(visit, key))
+            )
     except Stale as error:
         with visit.reading() as session:
             view = _found(visit, session, ref)
