@@ -15,6 +15,7 @@ from states.errors import BadInput
 from states.migration import MIGRATE
 from workflow import access, words
 from workflow.access import find
+from workflow.consultations import Consultation
 from workflow.journal import Recorded
 from workflow.models import Unit
 from workflow.queue import Filters, Row
@@ -38,6 +39,7 @@ def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, at: options.At
         return
     view.four_lines(seen)
     _contents(seen)
+    _consultations(seen)
     _clocks(seen)
     if when is None:
         _actions(seen)
@@ -63,6 +65,8 @@ def _shown(seen: View, last: int) -> dict[str, Any]:
         "clocks": running,
         "hold": dossier.hold.encode() if dossier.hold else None,
         "then": view.then(seen),
+        "about": seen.about,
+        "consultations": [_consulted(one) for one in seen.consultations],
         "allowed": [trigger.name for trigger in seen.allowed],
         "refused": {trigger.name: why for trigger, why in seen.closed_doors},
         "events": [_recorded(seen, event) for event in seen.events[len(seen.events) - last :]] if last else [],
@@ -89,6 +93,43 @@ def _contents(seen: View) -> None:
             if statement:
                 say.fact("Réponse", statement)
                 break
+
+
+def _consulted(one: Consultation) -> dict[str, Any]:
+    return {
+        "reference": one.reference,
+        "unit": one.unit,
+        "state": one.state,
+        "state_label": words.state(one.definition, one.state),
+        "since": one.since,
+        "due_at": one.due_at,
+        "closed_at": one.closed_at,
+        "silence": one.silence,
+        "outcome": one.outcome,
+        "question": one.question,
+        "opinion": one.opinion,
+    }
+
+
+def _consultations(seen: View) -> None:
+    """Who is consulted beside the dossier, since when and until when, and what silence makes of it."""
+    if not seen.consultations:
+        return
+    say.line()
+    say.line(f"Avis demandés{say.zone_note(seen.zone)}", style="bold")
+    rows = []
+    for one in seen.consultations:
+        state = words.state(one.definition, one.state)
+        if one.outcome and one.state != "dropped":
+            state += f" : {words.choice(one.outcome)}"
+        until = "" if one.due_at is None else say.short(one.due_at, seen.zone)
+        rows.append(
+            (one.reference, one.unit_name, say.short(one.since, seen.zone), until, words.silence(one.silence) or state)
+        )
+    say.table(("Avis", "Service consulté", "Depuis", "Jusqu'au", "Où il en est"), rows)
+    for one in seen.consultations:
+        if one.opinion:
+            say.fact(f"Avis de {one.unit_name}", one.opinion)
 
 
 def _clocks(seen: View) -> None:
@@ -206,6 +247,8 @@ def _details(seen: View, event: Recorded) -> str:
         parts.append(f"→ {seen.names['person'].get(event.effect['assignee'], 'une personne du service')}")
     if event.effect.get("outcome"):
         parts.append(f"issue : {words.choice(event.effect['outcome'])}")
+    if event.facts.get("consults") is not None:
+        parts.append(f"avis de {seen.names['unit'].get(event.facts['consults'], '?')}")
     parts += _given(seen, event)
     return " ; ".join(parts)
 

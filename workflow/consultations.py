@@ -7,7 +7,7 @@ its queue and its journal are those of any other. `consultations` says which dos
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -206,7 +206,7 @@ def of(session: Session, key: int, actor: Actor, at: datetime | None = None) -> 
         made.append(
             Consultation(
                 row[6], row[0], row[1], row[2], row[3], definition, dossier.state, row[4], dossier.due_at, dossier.closed_at,
-                silence(definition, dossier), dossier.outcome if inside else None, *said.get(row[6], (None, None)),
+                silence(definition, _running(dossier)), dossier.outcome if inside else None, *said.get(row[6], (None, None)),
             )
         )  # fmt: skip
     return tuple(made)
@@ -233,17 +233,17 @@ def _said(
     }
 
 
+def _running(dossier: Dossier) -> list[str]:
+    return [name for name, clock in dossier.clocks.items() if clock.end is None]
+
+
 def _key(value: Any) -> uuid.UUID | None:
     return uuid.UUID(value["text"]) if isinstance(value, dict) and "text" in value else None
 
 
-def silence(definition: Definition, dossier: Dossier) -> str | None:
-    """The outcome that an open request has if its clock runs out, as its definition declares; None when it has none."""
-    for name, clock in dossier.clocks.items():
-        rule = definition.clocks.get(name)
-        if rule is None or clock.end is not None or rule.due.fire is None:
-            continue
-        fired = next((one for one in definition.triggers if one.name == rule.due.fire), None)
-        if fired is not None and "outcome" in fired.sets:
-            return fired.sets["outcome"]
-    return None
+def silence(definition: Definition, running: Iterable[str]) -> str | None:
+    """The outcome that a request has if one of its running clocks runs out, as declared; None when nothing is."""
+    fired = {rule.due.fire for name in running if (rule := definition.clocks.get(name)) is not None}
+    return next(
+        (one.sets["outcome"] for one in definition.triggers if one.name in fired and "outcome" in one.sets), None
+    )
