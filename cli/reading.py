@@ -274,7 +274,9 @@ def _migrated(seen: View, event: Recorded) -> list[str]:
 def _given(seen: View, event: Recorded) -> list[str]:
     parts = []
     for name, value in event.command.get("args", {}).items():
-        if name == "motive":
+        if name == "request":
+            parts.append(f"avis {value}")
+        elif name == "motive":
             parts.append(words.choice(value))
         elif name == "answer_by":
             parts.append(f"réponse avant le {say.short(datetime.fromisoformat(value), seen.zone)}")
@@ -370,7 +372,7 @@ def _told(row: Row, now: datetime, *, sees: bool, own: bool) -> tuple[str, ...]:
     state = words.state(row.definition, row.state) + (" – mis de côté" if row.stuck else "")
     return (
         row.reference,
-        (row.title or "") if sees else row.topic or "",
+        f"Avis sur le dossier {row.about}" if row.about else (row.title or "") if sees else row.topic or "",
         row.place or row.commune or "",
         state,
         when,
@@ -391,5 +393,6 @@ def _queued(row: Row, *, sees: bool) -> dict[str, Any]:
         "unit": row.unit,
         "hold": row.held,
         "stuck": row.stuck,
+        "about": row.about,
         **({"title": row.title, "person": row.person} if sees else {}),
     }

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from states.definition import CONSULT, Definition
 from states.dossier import SYSTEM, Actor, Dossier
 from states.errors import BadInput, Refused
-from workflow import access, definitions, dossiers, journal, texts
+from workflow import access, definitions, directory, dossiers, journal, texts
 from workflow.apply import LANE_BULK, connection
 from workflow.dossiers import COLUMNS, Request, Result, Submission, dossier_of
 
@@ -131,6 +131,15 @@ def _time(args: Mapping[str, Any]) -> dict[str, Any]:
     if days:
         raise BadInput("days", "le texte fixe le délai de cet avis", field="days", accepted="rien, ou basis sans_texte")
     return {"basis": basis}
+
+
+def usual(session: Session, data: Mapping[str, Any], at: datetime) -> list[tuple[str, str, str]]:
+    """(code, name, kind) of the services that are usually consulted on the topic of a dossier at its place."""
+    found = directory.administrations(session)
+    if found is None:
+        return []
+    services = found.consulted(str(data.get("topic")), str(data.get("commune")), at)
+    return [(unit.code, unit.name, kind) for kind, unit in services]
 
 
 # --- what follows -----------------------------------------------------------------------------------------------------

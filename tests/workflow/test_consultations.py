@@ -1,6 +1,7 @@
 """Avis: services consulted beside a dossier, each with its own due date, while the ball stays where it is."""
 
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,10 @@ def letters(world, folder):
         pass
     found = world.sql("select cause ->> 'kind', sent_to from notices where state = 'sent' order by id")
     return [(kind, to.removesuffix("@x.example")) for kind, to in found]
+
+
+def read(path):
+    return message_from_bytes(path.read_bytes(), policy=policy.default)
 
 
 def test_a_service_is_consulted_and_the_ball_stays_where_it_is(own):
@@ -186,9 +191,10 @@ def test_an_answer_is_told_once_to_who_has_the_dossier_and_noted_on_it(own, tmp_
     assert letters(own, tmp_path).count(("opinion_given", "ref1")) == 1
     (event,) = [event for event in own.events(key) if event.kind == "opinion_given"]
     assert (event.command["args"], event.actor) == ({"request": "64-0001-A1"}, SYSTEM)
-    texts = "".join(path.read_text() for path in sorted(tmp_path.glob("*.eml")))
-    assert "avis demand" in texts
-    assert own.value("select bool_and(role <> 'holder') from notices n, memberships m where sent_to = 'x'") is not True
+    assert {kind for kind, to in letters(own, tmp_path) if to == "holder"} == {"submit", "triage"}
+    (asked,) = [one for one in map(read, tmp_path.glob("*.eml")) if one["Subject"].endswith("votre avis est demandé")]
+    assert "l'avis est réputé rendu sans observation" in asked.get_content()
+    assert "Avis sur le dossier : 64-0001" in asked.get_content()
     assert own.sound()
 
 
