@@ -126,8 +126,8 @@ CHOICES = {
     "no_observation": "sans observation",
     "not_concerned": "service non concerné",
     "sans_texte": "aucun texte",
-    "urbanisme": "autorisation d'urbanisme (C. urb. R423-59)",
-    "autorite_environnementale": "autorité environnementale (C. env. R122-7)",
+    "urbanisme": "autorisation d'urbanisme, C. urb. R423-59",
+    "autorite_environnementale": "autorité environnementale, C. env. R122-7",
     "accord_expres": "accord exprès exigé par un texte",
 }
 SILENCES = {
