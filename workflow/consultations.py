@@ -13,12 +13,13 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from psycopg.rows import namedtuple_row
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.definition import CONSULT, Definition
 from states.dossier import SYSTEM, Actor, Dossier
-from states.errors import BadInput, Refused
+from states.errors import BadInput, CoupeFileError, Refused
 from workflow import access, definitions, directory, dossiers, journal, texts
 from workflow.apply import LANE_BULK, connection
 from workflow.dossiers import COLUMNS, Request, Result, Submission, dossier_of
@@ -77,9 +78,8 @@ def _consult(session: Session, key: int, actor: Actor, args: dict[str, Any], ide
     try:
         with session.begin_nested():
             result = dossiers.one(dossiers.act(session, [key], CONSULT, actor=actor, args=args, idem=idem))
-            if not result.repeated:
-                _open(session, key, result.seq, actor, {**args, QUESTION: question})
-    except (BadInput, Refused) as error:
+            _open(session, key, result, actor, {**args, QUESTION: question})
+    except CoupeFileError as error:
         return Result(key, error=error)
     return result
 
@@ -96,12 +96,15 @@ join dossiers a on a.id = c.dossier_id where c.parent_id = :id
 """
 
 
-def _open(session: Session, key: int, seq: int, actor: Actor, args: Mapping[str, Any]) -> None:
-    """Open the request. The lock on the dossier that it is about is held: nobody opens another one meanwhile."""
-    asked = session.execute(text(_ASKED), {"id": key, "seq": seq}).one()
+def _open(session: Session, key: int, result: Result, actor: Actor, args: Mapping[str, Any]) -> None:
+    """Open the request. The lock on the dossier that it is about is held: nobody opens another one meanwhile.
+
+    A consultation that was sent twice opens one; with another question it is no repeat, and is refused.
+    """
+    asked = session.execute(text(_ASKED), {"id": key, "seq": result.seq}).one()
     others = session.execute(text(_OTHERS), {"id": key}).all()
     for one in others:
-        if one.open and one.unit_id == asked.unit:
+        if one.open and one.unit_id == asked.unit and not result.repeated:
             until = "" if one.due_at is None else f", attendu pour le {one.due_at:%d/%m/%Y}"
             sentence = f"{asked.unit_name} est déjà consulté sur ce dossier : avis {one.reference}{until}"
             raise Refused("consulted", sentence, field="consulted", accepted="un autre service, ou celui-ci ensuite")
@@ -115,10 +118,13 @@ def _open(session: Session, key: int, seq: int, actor: Actor, args: Mapping[str,
     submission = Submission(
         {name: value for name, value in given.items() if value is not None},
         AVIS,
+        key=f"avis:{key}:{result.seq}",
         reference=f"{asked.reference}-A{len(others) + 1}",
         unit=asked.unit,
     )
     (done,) = dossiers.submit(session, [submission], actor=actor)
+    if done.repeated:
+        return
     statement = "insert into consultations (dossier_id, parent_id, unit_id) values (:id, :parent, :unit)"
     session.execute(text(statement), {"id": done.dossier_id, "parent": key, "unit": asked.unit})
 
@@ -185,54 +191,55 @@ def follow(session: Session, ended: Collection[int]) -> None:
 # --- read -------------------------------------------------------------------------------------------------------------
 
 _OF = f"""
-select d.reference, u.code, u.name, u.zone, s.at, o.key, {COLUMNS}
+select d.reference, u.code, u.name, u.zone, c.unit_id as consulted, s.at as since, o.opinion, {COLUMNS}
 from consultations c join dossiers d on d.id = c.dossier_id join units u on u.id = c.unit_id
 join events s on s.dossier_id = d.id and s.seq = 1
-left join lateral (select e.command -> 'args' -> 'opinion' ->> 'text' as key from events e
+left join lateral (select cast(e.command -> 'args' -> 'opinion' ->> 'text' as uuid) as opinion from events e
                    where e.dossier_id = d.id and e.kind = 'give' limit 1) o on true
 where c.parent_id = %(id)s order by d.id
 """  # noqa: S608  (constants of this module)
+_STATE = 10
+"""Where the columns of `dossier_of` begin."""
 
 
-def of(session: Session, key: int, actor: Actor, at: datetime | None = None) -> tuple[Consultation, ...]:
+def of(
+    session: Session, key: int, actor: Actor, *, units: Sequence[int], at: datetime | None = None
+) -> tuple[Consultation, ...]:
     """The requests about a dossier, which this actor may read, in the order in which they were made; with `at`, as they
-    stood at that instant.
+    stood at that instant. `units` were given the dossier: a service that is only consulted reads its own requests.
     """
-    rows = connection(session).execute(_OF, {"id": key}).fetchall()
-    if not rows:
-        return ()
-    stood = (
-        {row[6]: dossier_of(row[9:]) for row in rows} if at is None else _past(session, [row[6] for row in rows], at)
+    rows: list[Any] = connection(session).cursor(row_factory=namedtuple_row).execute(_OF, {"id": key}).fetchall()
+    stood = {row.id: dossier_of(row[_STATE:]) for row in rows}
+    if at is not None:
+        stood = _past(session, list(stood), at)
+    whole = actor.role != "holder" and access.may_act(actor, units)
+    inside = [row for row in rows if row.id in stood and (whole or _theirs(row, actor))]
+    said = _said(session, inside, stood) if actor.role in access.SEES_TEXTS else {}
+    outcomes = {row.id: stood[row.id].outcome for row in inside}
+    return tuple(
+        _made(definitions.get(session, row.definition_id).compiled.definition, row, stood[row.id], outcomes, said)
+        for row in rows
+        if row.id in stood
     )
-    rows = [row for row in rows if row[6] in stood]
-    inside = actor.role != "holder"
-    said: dict[int, tuple[str | None, str | None]] = {}
-    if inside and actor.role in access.SEES_TEXTS:
-        said = _said(session, {row[6]: (stood[row[6]], row[5]) for row in rows})
-    made = []
-    for row in rows:
-        definition, dossier = definitions.get(session, row[7]).compiled.definition, stood[row[6]]
-        made.append(
-            Consultation(
-                row[6], row[0], row[1], row[2], row[3], definition, dossier.state, row[4], dossier.due_at, dossier.closed_at,
-                silence(definition, _running(dossier)), dossier.outcome if inside else None, *said.get(row[6], (None, None)),
-            )
-        )  # fmt: skip
-    return tuple(made)
 
 
 def _past(session: Session, keys: Sequence[int], at: datetime) -> dict[int, Dossier]:
-    events = [event for event in journal.read(session, keys) if event.at <= at]
+    events = [event for event in journal.read(session, keys) if event.at <= at] if keys else []
     return {key: journal.folded(list(own)) for key, own in groupby(events, key=lambda event: event.dossier_id)}
 
 
-def _said(
-    session: Session, wanted: Mapping[int, tuple[Dossier, str | None]]
-) -> dict[int, tuple[str | None, str | None]]:
-    """The question of each request, and the opinion that ended it."""
+def _theirs(row: Any, actor: Actor) -> bool:
+    return actor.role != "holder" and row.consulted == actor.unit
+
+
+Said = dict[int, tuple[str | None, str | None]]
+"""The question of each request, and the opinion that ended it."""
+
+
+def _said(session: Session, rows: Sequence[Any], stood: Mapping[int, Dossier]) -> Said:
     keys = {
-        one: (_key(dossier.data.get(QUESTION)), uuid.UUID(given) if given and dossier.closed_at is not None else None)
-        for one, (dossier, given) in wanted.items()
+        row.id: (_key(stood[row.id].data.get(QUESTION)), row.opinion if stood[row.id].closed_at is not None else None)
+        for row in rows
     }
     bodies = texts.bodies(session, {key for pair in keys.values() for key in pair if key is not None})
     told = {key: body if body is not None else texts.ERASED for key, body in bodies.items()}
@@ -242,12 +249,22 @@ def _said(
     }
 
 
-def _running(dossier: Dossier) -> list[str]:
-    return [name for name, clock in dossier.clocks.items() if clock.end is None]
-
-
 def _key(value: Any) -> uuid.UUID | None:
     return uuid.UUID(value["text"]) if isinstance(value, dict) and "text" in value else None
+
+
+def _made(
+    definition: Definition, row: Any, dossier: Dossier, outcomes: Mapping[int, str | None], said: Said
+) -> Consultation:
+    question, opinion = said.get(row.id, (None, None))
+    return Consultation(
+        row.id, row.reference, row.code, row.name, row.zone, definition, dossier.state, row.since, dossier.due_at,
+        dossier.closed_at, silence(definition, _running(dossier)), outcomes.get(row.id), question, opinion,
+    )  # fmt: skip
+
+
+def _running(dossier: Dossier) -> list[str]:
+    return [name for name, clock in dossier.clocks.items() if clock.end is None]
 
 
 def silence(definition: Definition, running: Iterable[str]) -> str | None:

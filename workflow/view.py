@@ -137,7 +137,7 @@ def load(session: Session, key: int, actor: Actor) -> View:
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
         allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        versions, context.almanac, consultations.of(session, key, actor),
+        versions, context.almanac, consultations.of(session, key, actor, units=dossier.units),
     )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
     return View(
         key, reference, loaded, dossier, present[1], unit, commune, at, actor, _texts(session, dossier, events) if sees else {},
         (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
-        _names(session, events, persons=sees), versions, context.almanac, consultations.of(session, key, actor, at),
+        _names(session, events, persons=sees), versions, context.almanac, consultations.of(session, key, actor, units=dossier.units, at=at),
     )  # fmt: skip
 
 

@@ -114,6 +114,10 @@ def test_who_is_consulted_reads_the_dossier_while_it_is_open_and_acts_on_the_req
     read = seen(own, key, "ref2")
     assert (read.allowed, read.closed_doors) == ((), ())
     assert own.form["blockage"] in read.texts.values()
+    other = consult(own, key, "u3", question="Le lit du gave est-il du domaine public ?")
+    own.act(other, "give", "ref3", outcome="no_observation", opinion=OPINION)
+    assert [(one.unit, one.question, one.opinion, one.outcome) for one in seen(own, key, "ref2").consultations] == [
+        ("u2", QUESTION, None, None), ("u3", None, None, None)]  # fmt: skip
     with pytest.raises(Refused, match="périmètre"):
         own.act(key, "note", "ref2", note="Rien à signaler.")
     with pytest.raises(Refused, match="périmètre"):
@@ -132,6 +136,8 @@ def test_who_is_consulted_reads_the_dossier_while_it_is_open_and_acts_on_the_req
 def test_a_service_that_has_an_open_request_is_not_asked_again_and_nothing_is_left_behind(own, together):
     key = own.triaged()
     assert consult(own, key, idem="once") == consult(own, key, idem="once")
+    with pytest.raises(BadInput, match="a déjà servi"):
+        consult(own, key, idem="once", question="Une tout autre question, sous la même clé ?")
     with pytest.raises(Refused, match="Administration 2 est déjà consulté sur ce dossier : avis 64-0001-A1") as refusal:
         consult(own, key)
     assert refusal.value.field == "consulted"
@@ -208,7 +214,7 @@ def test_silence_is_what_its_basis_says_by_the_clock_after_reminders_sent_once_w
         consult(own, key, "u6", days="5"): ("within_5", "2026-10-12", "no_observation"),
     }  # fmt: skip
     with own.make() as session:
-        silences = {one.id: one.silence for one in consultations.of(session, key, SYSTEM)}
+        silences = {one.id: one.silence for one in consultations.of(session, key, SYSTEM, units=())}
     assert silences == {avis: wanted[2] for avis, wanted in expected.items()}
     own.freeze(datetime(2026, 10, 16, 8, tzinfo=UTC))
     own.sweep()
