@@ -20,6 +20,7 @@ PLACES = {
     "queue": (READ, "cli.reading", "queue"),
     "journal": (READ, "cli.reading", "journal"),
     "explain": (READ, "cli.explain", "explain"),
+    "letter": (READ, "cli.letter", "letter"),
     "report": (READ, "cli.report", "report"),
     "whatif": (READ, "cli.whatif", "whatif"),
     "route": (READ, "cli.route", "route"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -78,13 +78,13 @@ def _contents(seen: View) -> None:
     data = seen.dossier.data
     say.line()
     if "topic" in data:
-        say.fact("Sujet", str(data["topic"]))
+        say.fact("Sujet", words.topic(data["topic"]))
     if "commune" in data:
         say.fact("Commune", f"{seen.commune or 'inconnue'} ({data['commune']})")
     for name, value in data.items():
         body = written(seen, value, name)
         if name not in ("topic", "commune", "title") and (body is not None or not isinstance(value, dict)):
-            say.fact(words.LABELS.get(name, name), body if body is not None else words.choice(str(value)))
+            say.fact(words.LABELS.get(name, name), body if body is not None else _value(seen, name, value))
     if not seen.sees_texts:
         say.line("(les textes du dossier ne sont lisibles que par ses parties et les services saisis)", style="dim")
     if seen.dossier.closed_at is not None:
@@ -130,6 +130,14 @@ def _consultations(seen: View) -> None:
     for one in seen.consultations:
         if one.opinion:
             say.fact(f"Avis de {one.unit_name}", one.opinion)
+
+
+def _value(seen: View, name: str, value: object) -> str:
+    """A field as a person reads it: a date in figures, a choice in words."""
+    rule = seen.definition.fields.get(name)
+    if rule is not None and rule.type == "date":
+        return f"{date.fromisoformat(str(value)):%d/%m/%Y}"
+    return words.choice(str(value))
 
 
 def _clocks(seen: View) -> None:
@@ -249,8 +257,17 @@ def _details(seen: View, event: Recorded) -> str:
         parts.append(f"issue : {words.choice(event.effect['outcome'])}")
     if event.facts.get("consults") is not None:
         parts.append(f"avis de {seen.names['unit'].get(event.facts['consults'], '?')}")
+    if "clock" in event.command.get("args", {}):
+        parts += _moved(seen, event, event.command["args"]["clock"])
     parts += _given(seen, event)
     return " ; ".join(parts)
+
+
+def _moved(seen: View, event: Recorded, clock: str) -> list[str]:
+    """Of a date that somebody moved: which, and where it is now."""
+    now = event.effect.get("clocks", {}).get(clock)
+    moved = [] if now is None else [f"échéance portée au {say.short(datetime.fromisoformat(now['due']), seen.zone)}"]
+    return [words.clock(seen.decided(event), clock), *moved]
 
 
 def _migrated(seen: View, event: Recorded) -> list[str]:

@@ -8,8 +8,7 @@ the opening of theirs.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -63,7 +62,7 @@ def begin(
     desk = almanac.desk_of(unit, rule.calendar) if rule.timed else None
     begun = _dated(rule, start, fields, almanac.desk(desk).hours) if dated and desk is not None else start
     clock = placed(rule, Clock(n, begun, begun, desk=desk), fields, almanac, unit)
-    return replace(clock, due=due(rule, "", clock, (), fields, almanac))
+    return clock._replace(due=due(rule, "", clock, (), fields, almanac))
 
 
 def placed(rule: ClockRule, clock: Clock, fields: Mapping[str, Any], almanac: Almanac, unit: int | None) -> Clock:
@@ -73,7 +72,7 @@ def placed(rule: ClockRule, clock: Clock, fields: Mapping[str, Any], almanac: Al
     desk = almanac.desk_of(unit, rule.calendar) if clock.desk is None else clock.desk
     length = rule.length
     if not isinstance(length, Law) or clock.table is not None:
-        return replace(clock, desk=desk)
+        return clock._replace(desk=desk)
     chosen, place = None, almanac.desk(desk)
     if length.procedure is not None:
         chosen = almanac.rules(almanac.table).choose(
@@ -84,7 +83,7 @@ def placed(rule: ClockRule, clock: Clock, fields: Mapping[str, Any], almanac: Al
             zone=place.territory,
             attributes={name: _word(value) or "" for name, value in fields.items()},
         )
-    return replace(clock, desk=desk, table=almanac.table, rule=None if chosen is None else chosen.id)
+    return clock._replace(desk=desk, table=almanac.table, rule=None if chosen is None else chosen.id)
 
 
 def concerns(rule: ClockRule, fields: Mapping[str, Any]) -> bool:
@@ -123,6 +122,8 @@ def run(name: str, clock: Clock, holds: Sequence[Hold]) -> Run:
 
     A hold still open counts up to its term: the date shown is the latest that this hold can make it.
     """
+    if not holds:
+        return Run(clock.start)
     start, pauses = clock.start, list[Pause]()
     for hold in holds:
         how = hold.touches.get(name)
@@ -170,8 +171,10 @@ def due(
 def days_of(rule: ClockRule, clock: Clock) -> int:
     """How many working days a clock that counts them has, what was added to it included."""
     assert isinstance(rule.length, Working)  # noqa: S101  (asked of such clocks only)
-    added = sum(each.working_days or 0 for each in _added(rule, clock) if isinstance(each, Working))
-    return (rule.length.working_days or 0) + added
+    own = rule.length.working_days or 0
+    if not clock.extended:
+        return own
+    return own + sum(each.working_days or 0 for each in _added(rule, clock) if isinstance(each, Working))
 
 
 def days_held(hours: Calendar, ran: Run, kind: WorkingDays) -> int:
@@ -303,7 +306,7 @@ def reminder_at(
         if length.working_days is None:
             total = hours.between(ran.start, clock.due, ran.pauses)
             return hours.due(ran.start, total * share.numerator / share.denominator, ran.pauses)
-        count = math.ceil(days_of(rule, clock) * share)
+        count = -(-days_of(rule, clock) * share.numerator // share.denominator)  # rounded up
         return _day_after(hours, ran, count, length.days or "open")
     consumed = (clock.due - ran.start - ran.held) * share.numerator / share.denominator
     instant = _put_off(ran, consumed)
@@ -370,14 +373,18 @@ def move_at(rule: ClockRule, name: str, clock: Clock, holds: Sequence[Hold], alm
 
 
 def steps(
-    definition: Definition, dossier: Dossier, almanac: Almanac = NO_ALMANAC
+    definition: Definition, dossier: Dossier, almanac: Almanac = NO_ALMANAC, only: Collection[str] | None = None
 ) -> Iterator[tuple[datetime, str, str]]:
-    """Every (instant, clock, step) that a dossier still has before it, holds as they stand; clocks on pause have none."""
+    """Every (instant, clock, step) that a dossier still has before it, holds as they stand; clocks on pause have none.
+
+    `only` names the clocks to look at, when not all are wanted.
+    """
+    hold = dossier.hold
     for name, clock in dossier.clocks.items():
-        if clock.end is not None or paused(dossier, name):
+        if clock.end is not None or (only is not None and name not in only):
             continue
         rule = definition.clocks.get(name)
-        if rule is None:
+        if rule is None or (hold is not None and pauses(hold, name)):
             continue
         done = clock.done
         if DUE_STEP not in done:

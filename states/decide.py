@@ -148,7 +148,7 @@ def _breach(draft: Draft, compiled: Compiled, name: str) -> None:
     rule, clock = draft.definition.clocks[name], draft.dossier.clocks[name]
     overtaken = [reminder.id for reminder in rule.reminders if reminder.id not in clock.done]
     key = _key(name, clock, clocks.DUE_STEP)
-    draft.put_clock(name, replace(clock, done=(*clock.done, *overtaken, clocks.DUE_STEP)))
+    draft.put_clock(name, clock._replace(done=(*clock.done, *overtaken, clocks.DUE_STEP)))
     record = _silence(draft, clock) if rule.due.record == SILENCE else rule.due.record
     command = {"clock": name, "cycle": clock.n, "due": clock.due.isoformat(), "record": record}
     for started in compiled.clock_starts.get(f"{name}.{clocks.DUE_STEP}", ()):
@@ -230,7 +230,7 @@ def _remind(draft: Draft, ready: list[tuple[str, str]]) -> None:
 def _wait(draft: Draft, name: str) -> None:
     """Another clock moves the dossier now: this one asks again later, if it still runs."""
     clock = draft.dossier.clocks[name]
-    draft.put_clock(name, replace(clock, retry=draft.at + draft.definition.look_again.delta))
+    draft.put_clock(name, clock._replace(retry=draft.at + draft.definition.look_again.delta))
 
 
 def _fire(draft: Draft, compiled: Compiled, name: str, *, waiting: list[str]) -> None:
@@ -301,13 +301,15 @@ def _move(
 
 def _overtaken(draft: Draft, compiled: Compiled, name: str, by_clock: str | None) -> list[tuple[str, Clock, str]]:
     """Steps whose instant has come, of clocks that this trigger ends, and that nobody has dealt with."""
-    turned = {*compiled.clock_stops.get(name, ()), *compiled.clock_starts.get(name, ())}
+    turned = {*compiled.clock_stops.get(name, ()), *compiled.clock_starts.get(name, ())} - {by_clock}
     if not turned:
         return []
     return [
         (clock, draft.dossier.clocks[clock], step)
-        for instant, clock, step in sorted(clocks.steps(draft.definition, draft.dossier, draft.context.almanac))
-        if clock in turned and instant < draft.at and step != clocks.DUE_STEP and clock != by_clock
+        for instant, clock, step in sorted(
+            clocks.steps(draft.definition, draft.dossier, draft.context.almanac, only=turned)
+        )
+        if instant < draft.at and step != clocks.DUE_STEP
     ]
 
 
@@ -336,4 +338,4 @@ def _stop(draft: Draft, name: str, clock_name: str, clock: Clock) -> None:
             sentence = f"« {name} » n'est pas possible avant le {shown:%d/%m/%Y à %H:%M} : durée minimale de « {rule.label or clock_name} »"
             raise Refused("floor", sentence, field=name)
     due = clocks.due_when_stopped(rule, clock_name, clock, draft.dossier, draft.effective, almanac)
-    draft.put_clock(clock_name, replace(clock, due=due, end=draft.effective, retry=None))
+    draft.put_clock(clock_name, clock._replace(due=due, end=draft.effective, retry=None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from states.almanac import NO_ALMANAC, Almanac
 
@@ -58,8 +58,7 @@ class Act:
 DUE = Act(None, SYSTEM)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """One running or stopped cycle of a clock. Instants are aware UTC; `done` names the steps already fired.
 
     `desk` and `table` number the versions of the calendar and of the table of rules that it is reckoned with, `rule` names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -77,13 +76,16 @@ class Draft:
     def mark(self, name: str, step: str) -> None:
         """Note that a step of a clock has been dealt with, so that it never is again in this cycle."""
         clock = self.dossier.clocks[name]
-        self.put_clock(name, replace(clock, done=(*clock.done, step)))
+        self.put_clock(name, clock._replace(done=(*clock.done, step)))
 
     def has_clock(self, name: str) -> bool:
         """Whether a clock is one of this dossier's, by its fields and the rung on which it stands."""
+        rule = self.definition.clocks[name]
+        if rule.only is None:
+            return True
         ladder, rung = self.definition.ladder, self.dossier.rung
         named = {"rung": ladder[rung].rung} if rung is not None and rung < len(ladder) else {}
-        return clocks.concerns(self.definition.clocks[name], {**self.dossier.data, **named})
+        return clocks.concerns(rule, {**self.dossier.data, **named})
 
     def start_clock(self, name: str, *, dated: bool = False) -> bool:
         """Start a clock, or its next cycle, if it is one of this dossier's; whether it started. `dated`: at submission,
@@ -115,7 +117,7 @@ class Draft:
                 continue
             due = clocks.due(rule, name, clock, dossier.holds, dossier.data, self.context.almanac)
             if due != clock.due:
-                self.put_clock(name, replace(clock, due=due))
+                self.put_clock(name, clock._replace(due=due))
 
     def emit(self, kind: str, command: Json, *, fired: str | None = None, idem: str | None = None) -> None:
         """Close the event being made: its effect is everything put since the last one."""

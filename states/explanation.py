@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,8 @@ from states.calendar import Calendar, Pause, WorkingDays, merged
 SATURDAY = 5
 MOST = 40
 """How many days an explanation tells one by one; of the others it tells how many they are."""
+GATHERED = 4
+"""From how many on Saturdays and Sundays in a row are told in one sentence."""
 
 
 class Step(NamedTuple):
@@ -34,9 +37,25 @@ def _plain(value: Any) -> Any:
 
 
 def sentences(steps: Sequence[Step], language: str = "fr") -> list[str]:
-    """The steps for a person, a sentence each."""
+    """The steps for a person, a sentence each; days of the week that do not count, in a row, are told in one."""
     words = LANGUAGES[language]
-    return [words.say(step) for step in steps]
+    return [words.say(step) for step in _gathered(steps)]
+
+
+def _gathered(steps: Sequence[Step]) -> Iterator[Step]:
+    for plain, run in groupby(steps, _of_the_week):
+        told = list(run)
+        if plain and len(told) >= GATHERED:
+            days = [step.facts["day"] for step in told]
+            code = "skipped_weekends" if any(day.weekday() == SATURDAY for day in days) else "skipped_sundays"
+            yield Step(code, {"number": len(days), "from": min(days), "to": max(days)})
+        else:
+            yield from told
+
+
+def _of_the_week(step: Step) -> bool:
+    """Whether a step says that a Saturday or a Sunday does not count, for no other reason than that."""
+    return step.code == "skipped" and step.facts["reason"] == "weekday" and step.facts["day"].weekday() >= SATURDAY
 
 
 # --- working time -----------------------------------------------------------------------------------------------------
@@ -236,6 +255,8 @@ class French(Words):
         "working_days": "{count} {kind} : {to}.",
         "working_days_1": "1 jour (on compte en {kind}) : {to}.",
         "skipped": "Le {day} ne compte pas : {why}.",
+        "skipped_weekends": "Les samedis et dimanches du {from} au {to} ne comptent pas ({number} jours).",
+        "skipped_sundays": "Les dimanches du {from} au {to} ne comptent pas ({number} jours).",
         "more_days": "Et {count} autres jours, comptés de la même façon.",
         "more_days_1": "Et un autre jour, compté de la même façon.",
         "franc": "Délai franc, un jour de plus : {to}.",
@@ -357,6 +378,8 @@ class English(Words):
         "working_days": "{count} {kind}: {to}.",
         "working_days_1": "1 day (counted in {kind}): {to}.",
         "skipped": "{day} does not count: {why}.",
+        "skipped_weekends": "Saturdays and Sundays from {from} to {to} do not count ({number} days).",
+        "skipped_sundays": "Sundays from {from} to {to} do not count ({number} days).",
         "more_days": "And {count} more days, counted likewise.",
         "more_days_1": "And one more day, counted likewise.",
         "franc": "Délai franc, one day more: {to}.",

@@ -9,7 +9,7 @@ depends on the instant of the report.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -229,7 +229,7 @@ class _Draft:
         before = self.running.get(name)
         other = before is not None and before[0].n != clock.n
         if before is not None and other and before[0].end is None and not _dated_anew(line, before[0]):
-            self._end(name, replace(before[0], end=line.effective), before[1], unit, rung)
+            self._end(name, before[0]._replace(end=line.effective), before[1], unit, rung)
         ended = before is not None and before[0].n == clock.n and before[0].end is not None
         self.running[name] = (clock, family)
         if clock.end is not None and not ended:
@@ -243,7 +243,7 @@ class _Draft:
         dossier, promises = self.dossier, list(self.promises)
         for name, (clock, family) in self.running.items():
             if clock.end is None:
-                last = replace(clock, end=dossier.closed_at)
+                last = clock._replace(end=dossier.closed_at)
                 promises.append(_promise(name, last, family, dossier.holds, dossier.unit, self.rung))
         topic, commune = dossier.data.get("topic"), dossier.data.get("commune")
         return Facts(

@@ -8,7 +8,7 @@ adds starts at the next act that starts it. What has thereby become due is for t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from states import clocks
@@ -130,7 +130,7 @@ def migrate(
             gone = _passed(old.definition.clocks.get(name), rule, name, changed, before, at, almanac)
             if gone:
                 passed[name] = gone
-                changed = replace(changed, done=(*changed.done, *gone))
+                changed = changed._replace(done=(*changed.done, *gone))
         if changed != clock:
             was[name] = clock
             draft.put_clock(name, changed)
@@ -170,14 +170,14 @@ def _kept(rule: ClockRule, name: str, clock: Clock, dossier: Dossier, at: dateti
     if clock.due < at:  # missed, whether the breach is recorded or not yet
         return clock
     clock = clocks.placed(rule, clock, dossier.data, almanac, dossier.unit)
-    return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac))
+    return clock._replace(due=clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac))
 
 
 def _stopped(
     rule: ClockRule | None, name: str, clock: Clock, dossier: Dossier, at: datetime, almanac: Almanac
 ) -> Clock:
     due = clock.due if rule is None else clocks.due_when_stopped(rule, name, clock, dossier, at, almanac)
-    return replace(clock, due=due, end=at, retry=None)
+    return clock._replace(due=due, end=at, retry=None)
 
 
 def _passed(
@@ -279,8 +279,7 @@ def _back(
     elif clock is not None and origin is not None and origin["n"] == clock.n:
         gone = crossing.facts["passed"].get(name, ())
         reckoned = Clock.decode(origin)
-        clock = replace(
-            clock,
+        clock = clock._replace(
             done=tuple(step for step in clock.done if step not in gone),
             desk=reckoned.desk,
             table=reckoned.table,
@@ -288,7 +287,7 @@ def _back(
         )
     if clock is None or clock.end is not None or clocks.DUE_STEP in clock.done:
         return clock
-    return replace(clock, due=clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac))
+    return clock._replace(due=clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac))
 
 
 def _lived(
@@ -306,5 +305,5 @@ def _lived(
             rule = old.definition.clocks[name]
             clock = clocks.begin(rule, n=n, start=effective, fields=dossier.data, almanac=almanac, unit=dossier.unit)
         elif clock is not None and clock.end is None and name in old.clock_stops.get(kind, ()):
-            clock = replace(clock, end=effective, retry=None)
+            clock = clock._replace(end=effective, retry=None)
     return clock

@@ -7,7 +7,6 @@ stays as it was; one whose date does not move is not touched, and keeps the vers
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from states import clocks
@@ -31,10 +30,10 @@ def moved(compiled: Compiled, dossier: Dossier, almanac: Almanac) -> Iterator[tu
         table = clock.table if clock.table is None else almanac.table
         if (desk, table) == (clock.desk, clock.table):
             continue
-        fresh = replace(clock, desk=desk, table=table)
+        fresh = clock._replace(desk=desk, table=table)
         due = clocks.due(rule, name, fresh, dossier.holds, dossier.data, almanac)
         if due != clock.due:
-            yield name, replace(fresh, due=due)
+            yield name, fresh._replace(due=due)
 
 
 def rebuild(

@@ -283,7 +283,7 @@ def _clock_correctable(draft: Draft) -> Refusal:
 def _extend_clock(draft: Draft) -> None:
     name = draft.args["clock"]
     clock = draft.dossier.clocks[name]
-    _again(draft, name, replace(clock, extended=(*clock.extended, draft.args["extension"])))
+    _again(draft, name, clock._replace(extended=(*clock.extended, draft.args["extension"])))
 
 
 def _correct_clock(draft: Draft) -> None:
@@ -296,7 +296,7 @@ def _correct_clock(draft: Draft) -> None:
     ):
         hours = draft.context.almanac.desk(clock.desk).hours
         started = hours.reached(hours.local(started).date(), 0)
-    _again(draft, name, replace(clock, start=started))
+    _again(draft, name, clock._replace(start=started))
 
 
 def _again(draft: Draft, name: str, clock: Clock) -> None:
@@ -304,7 +304,7 @@ def _again(draft: Draft, name: str, clock: Clock) -> None:
     rule, dossier, almanac = draft.definition.clocks[name], draft.dossier, draft.context.almanac
     was = dossier.clocks[name]
     due = clocks.due(rule, name, clock, dossier.holds, dossier.data, almanac)
-    fresh = replace(clock, n=was.n + 1, due=due, done=(), retry=None)
+    fresh = clock._replace(n=was.n + 1, due=due, done=(), retry=None)
     past = tuple(
         reminder.id
         for reminder in rule.reminders
@@ -312,7 +312,7 @@ def _again(draft: Draft, name: str, clock: Clock) -> None:
         and clocks.reminder_at(reminder, rule, name, fresh, dossier.holds, almanac) <= draft.at
     )
     draft.facts["was"] = {"start": was.start.isoformat(), "due": was.due.isoformat(), "cycle": was.n}
-    draft.put_clock(name, replace(fresh, done=past))
+    draft.put_clock(name, fresh._replace(done=past))
 
 
 def _close_hold(draft: Draft) -> None:

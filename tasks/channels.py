@@ -28,7 +28,10 @@ class Console:
 
     def send(self, message: EmailMessage) -> dict[str, str]:
         """Print the letter as its reader would see it."""
-        sys.stdout.write(f"--- À : {message['To']}\n--- Objet : {message['Subject']}\n{message.get_content()}\n")
+        words = message.get_body(("plain",))
+        said = words.get_content() if words is not None else ""
+        enclosed = "".join(f"--- Pièce jointe : {one.get_filename()}\n" for one in message.iter_attachments())
+        sys.stdout.write(f"--- À : {message['To']}\n--- Objet : {message['Subject']}\n{enclosed}{said}\n")
         sys.stdout.flush()
         return {}
 

@@ -7,6 +7,7 @@ import re
 import smtplib
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formataddr
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import digests, letters, links, outbox
+from workflow import acknowledgements, digests, letters, links, outbox, typeset
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +100,10 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
             outbox.void(session, notice.id, "déjà envoyé à la même adresse pour ce même événement")
         return True
     alive, link = True, False
+    enclosed = _enclosed(make, notice, settings)
     try:
         people = [(name, mail) for name, mail in fresh if _ADDRESS.fullmatch(mail)]
-        refused = out.send(compose(notice, people, settings)) if people else {}
+        refused = out.send(compose(notice, people, settings, enclosed)) if people else {}
         why = "" if people else f"personne à joindre au siège « {notice.target} », ni boîte aux lettres lisible"
     except Exception as error:  # noqa: BLE001  (a letter's error is its own)
         alive = not isinstance(error, smtplib.SMTPServerDisconnected)
@@ -114,8 +116,34 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
             outbox.failed(session, notice, why)
         else:
             told = [mail for _, mail in people if mail not in refused]
-            outbox.sent(session, notice, told, "; ".join(f"{mail} : {words}" for mail, words in refused.items()))
+            troubles = [f"{mail} : {words}" for mail, words in refused.items()]
+            if enclosed is not None and enclosed.lost:
+                troubles.append(f"parti sans son accusé en PDF : {enclosed.lost}")
+            outbox.sent(session, notice, told, "; ".join(troubles))
     return alive
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """The acknowledgement that goes with a letter; `lost` is why it could not be made, if it could not."""
+
+    title: str = ""
+    name: str = ""
+    body: bytes = b""
+    lost: str = ""
+
+
+def _enclosed(make: sessionmaker[Session], notice: outbox.Outgoing, settings: Settings) -> Enclosed | None:
+    """The acknowledgement that the event gave, for its holder; a letter never waits for one that cannot be made."""
+    if notice.target != "holder":
+        return None
+    try:
+        with make() as session:
+            found = acknowledgements.letter(session, notice.dossier_id, notice.seq, operator=settings.operator)
+        return None if found is None else Enclosed(found[0].title, found[0].name, typeset.pdf(found[1]))
+    except Exception as error:
+        log.exception("acknowledgement of %s/%s", notice.reference, notice.seq, extra={"dossier": notice.dossier_id})
+        return Enclosed(lost=repr(error))
 
 
 def _digests(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
@@ -167,11 +195,17 @@ def _send_digest(letter: digests.Letter, settings: Settings, told: dict[int, lis
     return "; ".join(f"{mail} : {words}" for mail, words in refused.items())
 
 
-def compose(notice: outbox.Outgoing, people: Sequence[tuple[str, str]], settings: Settings) -> EmailMessage:
+def compose(
+    notice: outbox.Outgoing, people: Sequence[tuple[str, str]], settings: Settings, enclosed: Enclosed | None = None
+) -> EmailMessage:
     """The message of a notice; its Message-ID is the row's, so that a repeat can be recognised."""
     subject, body = letters.letter(notice)
     where = f"{settings.base_url.rstrip('/')}/dossiers/{quote(notice.reference)}"
-    message = _message(subject, f"{body}Ouvrir le dossier : {where}\n", settings, people, notice.message_id)
+    told = "" if enclosed is None else letters.LOST if enclosed.lost else letters.ENCLOSED.format(enclosed.title)
+    message = _message(subject, f"{body}{told}Ouvrir le dossier : {where}\n", settings, people, notice.message_id)
+    if enclosed is not None and enclosed.body:
+        message.add_attachment(enclosed.body, maintype="application", subtype="pdf", filename=enclosed.name)
+        message.set_boundary(f"==={notice.message_id.hex}===")  # a repeat is the same, byte for byte
     message["X-Coupe-File-Event"] = " ".join(f"{notice.reference}/{notice.seq}/{notice.target}".split())
     return message
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
@@ -24,7 +24,8 @@ from states import clocks
 from states.dossier import Actor
 from states.errors import BadInput, Refused
 from web import calculator
-from workflow import access, attempts, consultations, dossiers, law, queue, tokens, why, words
+from web.downloads import PDF, pdf_of
+from workflow import access, acknowledgements, attempts, consultations, dossiers, law, queue, tokens, why, words
 from workflow.consultations import Consultation
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
@@ -258,6 +259,23 @@ class Clocks(BaseModel):
     turns: list[Turn]
 
 
+class Acknowledgement(BaseModel):
+    """An acknowledgement that an event gave; its PDF is at `path`."""
+
+    seq: int
+    at: datetime
+    kind: Literal["registration", "receipt", "pieces"]
+    title: str
+    path: str
+
+
+class Acknowledgements(BaseModel):
+    """The acknowledgements of a dossier, in order."""
+
+    reference: str
+    acknowledgements: list[Acknowledgement]
+
+
 class Deposit(BaseModel):
     """What opens a dossier."""
 
@@ -419,6 +437,37 @@ def derived(caller: Reads, ref: Reference) -> Clocks:
             for one in why.turns(view)
         ],
     )  # fmt: skip
+
+
+@router.get("/dossiers/{ref}/acknowledgements")
+def acknowledged(caller: Reads, ref: Reference) -> Acknowledgements:
+    """The acknowledgements of a dossier (CRPA R112-11-1): of registration, of receipt, and of what is missing."""
+    with caller.make() as session:
+        view = load(session, access.find(session, ref, caller.actor), caller.actor)
+    return Acknowledgements(
+        reference=view.reference,
+        acknowledgements=[
+            Acknowledgement(
+                seq=one.seq, at=one.at, kind=one.kind, title=one.title,
+                path=f"/api/v1/dossiers/{view.reference}/acknowledgements/{one.seq}",
+            )
+            for one in acknowledgements.listed(view)
+        ],
+    )  # fmt: skip
+
+
+@router.get(
+    "/dossiers/{ref}/acknowledgements/{seq}", response_class=Response,
+    responses={200: {"description": "The letter (PDF/UA-1)", "content": {PDF: {}}}},
+)  # fmt: skip
+def acknowledgement(caller: Reads, ref: Reference, seq: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> Response:
+    """The acknowledgement that an event gave, as PDF, for who may read the texts of the dossier."""
+    with caller.make() as session:
+        view = load(session, access.find(session, ref, caller.actor), caller.actor)
+        acknowledgements.find(view, seq)
+        found = acknowledgements.letter(session, view.id, seq, operator=caller.request.app.state.settings.operator)
+    assert found is not None  # noqa: S101  (it was found in this very transaction)
+    return pdf_of(*found)
 
 
 @router.post("/dossiers/{ref}/{trigger}")

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
+from web.downloads import pdf_of
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
-from workflow import access, consultations, directory, dossiers, journal_file
+from workflow import access, acknowledgements, consultations, directory, dossiers, journal_file
 from workflow.preview import preview
 from workflow.view import View, load, written
 
@@ -58,6 +59,19 @@ def journal_of(visit: SignedIn, ref: str) -> Response:
         body = journal_file.written(session, view)
     named = f'attachment; filename="journal-{view.reference}.json"'
     return Response(body, media_type="application/json", headers={"Content-Disposition": named})
+
+
+@router.get("/dossiers/{ref}/accuses/{seq:int}.pdf")
+def acknowledgement(visit: SignedIn, ref: str, seq: int) -> Response:
+    """The acknowledgement that an event gave, as PDF, for who may read texts."""
+    with visit.reading() as session:
+        view = _found(visit, session, ref)
+        if not view.sees_texts:
+            raise NotForThisSeat
+        paper = acknowledgements.find(view, seq)
+        found = acknowledgements.letter(session, view.id, paper.seq, operator=visit.settings.operator)
+    assert found is not None  # noqa: S101  (it was found in this very transaction)
+    return pdf_of(*found)
 
 
 @router.get("/dossiers/{ref}/agir/{name}")
@@ -130,7 +144,7 @@ def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLRespon
         "dossier.html", view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
-        and view.dossier.hold is None,
+        and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],
     )  # fmt: skip
 
 

@@ -344,6 +344,11 @@ class Speech:
             parts.append(self._("service consulté : %s") % view.names["unit"].get(event.facts["consults"], "?"))
         if isinstance(args.get("request"), str):
             parts.append(self._("avis %s") % args["request"])
+        if args.get("clock"):
+            parts.append(self.clock(definition, args["clock"]))
+            moved = event.effect.get("clocks", {}).get(args["clock"])
+            if moved is not None:
+                parts.append(self._("échéance portée au %s") % self.on(datetime.fromisoformat(moved["due"]), view.zone))
         if args.get("motive"):
             parts.append(self.choice(args["motive"]))
         if args.get("answer_by"):

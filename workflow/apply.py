@@ -99,8 +99,9 @@ join unnest(%(id)b::bigint[], %(data)b::jsonb[], %(reference)b::text[], %(submit
 """  # noqa: S608  (constants of this module)
 
 
-# The same for one dossier and one event, the common case: without arrays, and what both say is sent once.
-_CHANGE_ONE = f"""
+# The same for one dossier, one event and at most one text, the common case: without arrays, and what is said twice is
+# sent once.
+_EVENT_ONE = f"""
 with e as (
     insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
                         command, facts, effect, fired, idem, hash)
@@ -110,14 +111,17 @@ with e as (
 ), p as (
     insert into pending (dossier_id, seq, definition_id, shape, lane)
     values (%(id)s, %(seq)s, %(definition)s, {SHAPE}, %(lane)s)
-), t as ({texts.KEEP})
+)"""  # noqa: S608  (constants of this module)
+_ROW_ONE = """
 update dossiers set
     state = %(state)s, phase = %(phase)s, seq = %(seq)s, version = %(version)s, at = %(at)s, unit_id = %(unit)s,
     rung = %(rung)s, assignee_id = %(assignee)s, pinned = %(pinned)s, outcome = %(outcome)s,
     units = %(units)s::integer[], clocks = %(clocks)s::jsonb, holds = %(holds)s::jsonb, closed_at = %(closed_at)s,
     due_at = %(due_at)s, wake_at = %(wake_at)s, head = %(head)s, definition_id = %(definition)s
 where id = %(id)s and seq = %(before)s
-"""  # noqa: S608  (constants of this module)
+"""
+_CHANGE_ONE = _EVENT_ONE + _ROW_ONE
+_CHANGE_ONE_TEXT = f"{_EVENT_ONE}, t as ({texts.KEEP_ONE}){_ROW_ONE}"
 
 
 def apply(session: Session, changes: Iterable[Change], *, lane: int = LANE_PEOPLE, stream: bool = False) -> None:
@@ -156,11 +160,14 @@ def connection(session: Session) -> psycopg.Connection[Any]:
 
 def _send(driver: psycopg.Connection[Any], changes: Sequence[Change], lane: int) -> tuple[psycopg.Cursor[Any], int]:
     rows, events = _parts(changes)
-    kept = texts.columns([text for change in changes for text in change.kept])
-    if len(rows) == len(events) == 1:
-        one = dict(zip(_ROW_NAMES, rows[0], strict=True)) | dict(zip(_EVENT_NAMES, events[0], strict=True))
-        return driver.execute(_CHANGE_ONE, {**one, **kept, "lane": lane}), 1
-    return driver.execute(_CHANGE, {**_columns(rows, events, lane), **kept}), len(rows)
+    kept = [text for change in changes for text in change.kept]
+    if len(rows) == len(events) == 1 and len(kept) <= 1:
+        one = dict(zip((*_ROW_NAMES, *_EVENT_NAMES), (*rows[0], *events[0]), strict=True))
+        for text in kept:
+            one.update(zip(texts.NAMES, text, strict=True))
+        one["lane"] = lane
+        return driver.execute(_CHANGE_ONE_TEXT if kept else _CHANGE_ONE, one), 1
+    return driver.execute(_CHANGE, {**_columns(rows, events, lane), **texts.columns(kept)}), len(rows)
 
 
 def _check(cursor: psycopg.Cursor[Any], rows: int) -> None:

@@ -71,6 +71,8 @@ _RECORDED = {
     ),
     "waiver": ("renonciation", "Le silence gardé jusqu'au {due} vaut renonciation (« {clock} »)."),
 }
+ENCLOSED = "Pièce jointe : {} (PDF).\n"
+LOST = "L'accusé n'a pas pu être joint à ce message. Il se télécharge sur la page du dossier.\n"
 ONCE = "Ce message n'est envoyé qu'une fois."
 
 

@@ -54,12 +54,17 @@ select * from unnest(%(t_id)b::uuid[], %(t_dossier)b::bigint[], %(t_field)b::tex
                      %(t_body)b::text[])
 """
 """Writes texts, in the statement that writes the events that refer to them; its parameters are `columns`."""
-_NAMES = ("t_id", "t_dossier", "t_field", "t_salt", "t_body")
+KEEP_ONE = """
+insert into texts (id, dossier_id, field, salt, body)
+values (%(t_id)s, %(t_dossier)s, %(t_field)s, %(t_salt)s, %(t_body)s)
+"""
+"""The same for one text; its parameters are `NAMES`, in the order of a `Kept`."""
+NAMES = ("t_id", "t_dossier", "t_field", "t_salt", "t_body")
 
 
 def columns(kept: Sequence[Kept]) -> dict[str, list[Any]]:
     """Texts as the parameters of `KEEP`."""
-    return dict(zip(_NAMES, map(list, zip(*kept, strict=True)), strict=True)) if kept else {name: [] for name in _NAMES}
+    return dict(zip(NAMES, map(list, zip(*kept, strict=True)), strict=True)) if kept else {name: [] for name in NAMES}
 
 
 def bodies(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str | None]:

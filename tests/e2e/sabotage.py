@@ -77,7 +77,7 @@ def _decide_on_what_was_read_before_the_lock() -> None:
 def _write_pending_after_the_commit() -> None:
     """The journal commits first; the keys of what is pending follow in a transaction of their own."""
     pending_part = re.compile(r",\s+p as \(\s+insert into pending.*?\)\n\)\n?", re.DOTALL)
-    for name in ("_CHANGE", "_CHANGE_ONE", "_OPEN"):
+    for name in ("_CHANGE", "_CHANGE_ONE", "_CHANGE_ONE_TEXT", "_OPEN"):
         without = pending_part.sub("\n", getattr(room, name).replace("), t as (", ")\n, t as ("))
         assert "pending" not in without
         setattr(room, name, without)

@@ -34,6 +34,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /pilotage                        303    403   403    403  403  403  200
 /dossiers/{ref}                  303    404   200    404  200  200  200
 /dossiers/{ref}/journal.json     303    404   200    404  200  200  403
+/dossiers/{ref}/accuses/{seq}.pdf 303    404   404    404  404  404  403
 /dossiers/{ref}/agir/write       303    404   200    404  404  404  404
 /dossiers/{ref}/agir/withdraw    303    404   200    404  404  404  404
 /dossiers/{ref}/agir/answer      303    404   409    404  404  404  404
@@ -73,6 +74,8 @@ GET /dossiers                    401    200   200    200  200  200  200
 GET /dossiers/{ref}              401    404   200    404  200  200  200
 GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
 GET /dossiers/{ref}/clocks       401    404   200    404  200  200  200
+GET /dossiers/{ref}/acknowledgements       401 404 200 404 200 200 200
+GET /dossiers/{ref}/acknowledgements/{seq} 401 404 404 404 404 404 403
 GET /overview                    401    403   403    403  403  403  200
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
@@ -100,7 +103,7 @@ def table(written):
 
 def filled(path, portal, who="nobody"):
     key = f"00000000-0000-4000-8000-00000000000{WHO.index(who)}"
-    return path.format(ref=portal.reference, key=key, secret="x" * 43)
+    return path.format(ref=portal.reference, key=key, secret="x" * 43, seq=1)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +190,7 @@ def test_the_tables_name_every_route(portal):
     def plain(path):
         for wild in ("{name}", "{trigger}"):
             path = path.replace(wild, "write")
-        return path.partition("?")[0]
+        return path.replace("{seq:int}", "{seq}").partition("?")[0]
 
     told = {plain(page) for page in (*table(PAGES), *table(FORMS))} | ELSEWHERE
     told |= {plain("/api/v1" + endpoint.split()[1]) for endpoint in table(API)}

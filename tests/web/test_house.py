@@ -19,7 +19,7 @@ from tests.web.conftest import Portal
 from web import sign_in
 from web.app import create
 from web.speech import SILENCE
-from workflow import letters, reconcile, words
+from workflow import acknowledgements, letters, reconcile, words
 
 ROOM = Path(web.__file__).parent
 TEMPLATES = sorted((ROOM / "templates").glob("*.html"))
@@ -176,6 +176,7 @@ def spoken():
         "Demande refusée",
         "Cette page n'est pas pour votre siège",
     )
+    yield from acknowledgements.TITLES.values()
     yield from (one["what"] for one in sign_in._story())
     yield from words.SILENCES.values()
     for definition in (own(), parse(yamltext.read(files()["avis"]).data)):
