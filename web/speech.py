@@ -306,6 +306,8 @@ class Speech:
         }
         if view.actor.role != "holder":  # letters speak to the holder
             known["hold"] = self._("Une réponse est demandée au porteur")
+        if kind == SUBMIT and definition.purpose is not None:
+            known[SUBMIT] = self.state(definition, definition.initial)
         if kind in known:
             return known[kind]
         found = letters.happened(kind)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from states.definition import CONSULT, Definition
 from states.dossier import SYSTEM, Actor, Dossier
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import access, definitions, directory, dossiers, journal, texts
+from workflow import access, definitions, directory, dossiers, journal, texts, words
 from workflow.apply import LANE_BULK, connection
 from workflow.dossiers import COLUMNS, Request, Result, Submission, dossier_of
 
@@ -67,9 +67,25 @@ def act(
     idem: str | None = None,
 ) -> list[Result]:
     """Ask one thing of some dossiers, as `dossiers.act` does; where a service is consulted, its request is opened with it."""
-    if trigger != CONSULT:
-        return dossiers.act(session, ids, trigger, actor=actor, args=args, idem=idem)
-    return [_consult(session, key, actor, dict(args or {}), idem) for key in dict.fromkeys(ids)]
+    if trigger == CONSULT:
+        done = [_consult(session, key, actor, dict(args or {}), idem) for key in dict.fromkeys(ids)]
+    else:
+        done = dossiers.act(session, ids, trigger, actor=actor, args=args, idem=idem)
+    return [_read_only(session, actor, result) if result.error is not None else result for result in done]
+
+
+def _read_only(session: Session, actor: Actor, result: Result) -> Result:
+    """A dossier that is outside the actor's scope but that they read is not unknown to them: say why it stays as it is."""
+    if not isinstance(result.error, Refused) or result.error.code != "unknown":
+        return result
+    within = access.reads(actor)
+    statement = f"select exists (select from dossiers d where d.id = :id and {within.sql})"  # noqa: S608  (a scope is ours)
+    if not session.execute(text(statement), {"id": result.dossier_id, **within.params}).scalar():
+        return result
+    sentence = (
+        "votre administration lit ce dossier, sans y agir : il est à celle qui le tient, ou dont l'avis est demandé"
+    )
+    return replace(result, error=Refused("read_only", sentence, field="dossier"))
 
 
 def _consult(session: Session, key: int, actor: Actor, args: dict[str, Any], idem: str | None) -> Result:
@@ -86,7 +102,8 @@ def _consult(session: Session, key: int, actor: Actor, args: dict[str, Any], ide
 
 _ASKED = """
 select d.reference, d.data ->> 'topic' as topic, d.data ->> 'commune' as commune,
-       cast(e.facts ->> 'consults' as integer) as unit, u.name as unit_name
+       cast(e.facts ->> 'consults' as integer) as unit, u.name as unit_name,
+       u.zone
 from events e join dossiers d on d.id = e.dossier_id left join units u on u.id = cast(e.facts ->> 'consults' as integer)
 where e.dossier_id = :id and e.seq = :seq
 """
@@ -105,8 +122,10 @@ def _open(session: Session, key: int, result: Result, actor: Actor, args: Mappin
     others = session.execute(text(_OTHERS), {"id": key}).all()
     for one in others:
         if one.open and one.unit_id == asked.unit and not result.repeated:
-            until = "" if one.due_at is None else f", attendu pour le {one.due_at:%d/%m/%Y}"
-            sentence = f"{asked.unit_name} est déjà consulté sur ce dossier : avis {one.reference}{until}"
+            until = "" if one.due_at is None else f", attendu avant le {words.on(one.due_at, asked.zone)}"
+            sentence = (
+                f"un avis est déjà demandé sur ce dossier à ce service, {asked.unit_name} : {one.reference}{until}"
+            )
             raise Refused("consulted", sentence, field="consulted", accepted="un autre service, ou celui-ci ensuite")
     given = {
         "dossier": asked.reference,

@@ -232,6 +232,8 @@ def clock(definition: Definition, name: str) -> str:
 
 def event(definition: Definition, kind: str) -> str:
     """What happened, from the label of what was asked."""
+    if kind == "submit" and definition.purpose is not None:
+        return state(definition, definition.initial)  # a request is asked for, not deposited
     if kind in EVENTS:
         return EVENTS[kind]
     label = next((trigger.label for trigger in definition.triggers if trigger.name == kind), None)

@@ -256,7 +256,7 @@ def test_a_service_is_consulted_answers_and_each_is_shown_what_is_theirs(cli, do
     assert "Aucune échéance ne change." in foreseen
     assert cli(*asked, "--days", "5", "--as", "ref-rte").code == 0
     twice = cli(*asked, "--as", "ref-rte")
-    assert (twice.code, "est déjà consulté sur ce dossier" in twice.err) == (1, True)
+    assert (twice.code, "un avis est déjà demandé sur ce dossier à ce service" in twice.err) == (1, True)
     shown = cli("show", dossier, "--as", "directrice-lacq").out
     assert "Avis demandés" in shown
     assert "réputé rendu sans observation" in shown

@@ -122,6 +122,12 @@ def test_who_is_consulted_reads_the_dossier_while_it_is_open_and_acts_on_the_req
         own.act(key, "note", "ref2", note="Rien à signaler.")
     with pytest.raises(Refused, match="périmètre"):
         own.act(avis, "assign", "ref1", to_user="ref1")
+    with own.make.begin() as session:
+        (said,) = consultations.act(session, [key], "note", actor=own.actor("ref2"), args={"note": "Rien à signaler."})
+        (unknown,) = consultations.act(
+            session, [key], "note", actor=own.actor("ref6"), args={"note": "Rien à signaler."}
+        )
+    assert (said.error.code, unknown.error.code) == ("read_only", "unknown")
     assert [one.name for one in seen(own, avis, "ref2").allowed] == ["give", "assign", "take"]
     assert (seen(own, avis, "ref1").allowed, seen(own, avis, "ref1").about) == ((), f"64-{key:04d}")
     for stranger in ("ref6", "holder"):
@@ -138,7 +144,7 @@ def test_a_service_that_has_an_open_request_is_not_asked_again_and_nothing_is_le
     assert consult(own, key, idem="once") == consult(own, key, idem="once")
     with pytest.raises(BadInput, match="a déjà servi"):
         consult(own, key, idem="once", question="Une tout autre question, sous la même clé ?")
-    with pytest.raises(Refused, match="Administration 2 est déjà consulté sur ce dossier : avis 64-0001-A1") as refusal:
+    with pytest.raises(Refused, match="Administration 2 : 64-0001-A1, attendu avant le lundi 19 octobre") as refusal:
         consult(own, key)
     assert refusal.value.field == "consulted"
     found = together(lambda: consult(own, key, "u3"), lambda: consult(own, key, "u3"))
