@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "COUPE_FILE_"
@@ -48,6 +48,16 @@ class Settings(BaseSettings):
     """Who answers for this portal; without it every page says that it is not official."""
     admins: str = ""
     """The logins of those who run this installation, between commas: a page of the portal is theirs."""
+    oidc_client_id: str | None = None
+    """What the OpenID provider knows this portal by."""
+    oidc_client_secret: SecretStr | None = None
+    oidc_issuer: str | None = None
+    """The OpenID provider that people may sign in with (ProConnect, for an administration); without it, none."""
+    oidc_name: str = "ProConnect"
+    """What the provider is called on the pages."""
+    oidc_scopes: Annotated[str, StringConstraints(pattern=r"^openid( [!#-\[\]-~]+)*$")] = "openid email"
+    oidc_mail: Literal["verified", "trusted"] = "verified"
+    """Whether a mail address must be said to be verified, or any that this provider gives is."""
     theme: Path | None = None
     """A folder whose theme.css is read after the portal's own."""
     log: Literal["text", "json"] = "text"
@@ -65,6 +75,19 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None, info: Any) -> str | None:
         if value is not None:
             _refuse_scheme(value, _SCHEMES[info.field_name])
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str | None, info: Any) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        _refuse_scheme(value, ("https", "http"))
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("http n'est admis que sur cette machine")
+        if not info.data.get("oidc_client_id") or info.data.get("oidc_client_secret") is None:
+            raise ValueError("COUPE_FILE_OIDC_CLIENT_ID et COUPE_FILE_OIDC_CLIENT_SECRET manquent")
         return value
 
     @field_validator("mail")
@@ -90,6 +113,12 @@ ACCEPTED = {
     "demo": "true ou false",
     "operator": "le nom de l'organisme qui répond de ce portail",
     "admins": "des logins de l'annuaire, entre virgules",
+    "oidc_client_id": "l'identifiant que le fournisseur d'identité a donné",
+    "oidc_client_secret": "le secret que le fournisseur d'identité a donné",
+    "oidc_issuer": "https://fournisseur, avec COUPE_FILE_OIDC_CLIENT_ID et COUPE_FILE_OIDC_CLIENT_SECRET",
+    "oidc_name": "un nom, comme ProConnect",
+    "oidc_scopes": "openid, puis d'autres portées séparées d'un espace",
+    "oidc_mail": "verified ou trusted",
     "theme": "un dossier qui contient theme.css",
     "log": "text ou json",
     "lang": "fr ou en",

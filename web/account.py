@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from states.errors import BadInput, Refused
 from web import installation
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
-from workflow import accounts, sessions, tokens
+from workflow import accounts, identities, sessions, tokens
 
 router = APIRouter(include_in_schema=False)
 
@@ -20,9 +20,10 @@ def _page(
         found = tokens.every(session, person)
         seats = accounts.seats(session, person)
         admin = installation.runs(visit, session) is not None
+        linked = identities.linked_since(session, visit.settings.oidc_issuer or "", person)
     feeds = [one for one in found if one.scopes == (tokens.CALENDAR,)]
     return visit.page("account.html", status, tokens=[one for one in found if one not in feeds], seats=seats, error=error,
-                      feeds=[one for one in feeds if not (one.ended_at or one.over)], secret=secret, feed=feed, admin=admin,
+                      feeds=[one for one in feeds if not (one.ended_at or one.over)], secret=secret, feed=feed, admin=admin, linked=linked,
                       scopes=tokens.scopes_of(visit.actor.role), longest=tokens.LONGEST_DAYS, shortest=accounts.SHORTEST)  # fmt: skip
 
 

@@ -16,8 +16,22 @@ from starlette.exceptions import HTTPException
 
 from config.settings import Settings
 from states.errors import BadInput, CoupeFileError, Refused, Stale
-from web import account, agenda, api, calculator, desk, dossier, holder, house, installation, overview, sign_in
+from web import (
+    account,
+    agenda,
+    api,
+    by_provider,
+    calculator,
+    desk,
+    dossier,
+    holder,
+    house,
+    installation,
+    overview,
+    sign_in,
+)
 from web.guard import Guard, Site
+from web.provider import Provider
 from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
 
@@ -38,9 +52,23 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
     app.state.pages = Pages()
     app.add_middleware(Guard, site=site, broken=broken)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.state.provider = Provider(settings) if settings.oidc_issuer else None
     if settings.theme is not None:
         app.mount("/theme", StaticFiles(directory=settings.theme), name="theme")
-    for room in (house, sign_in, account, holder, desk, dossier, overview, calculator, agenda, installation, api):
+    for room in (
+        house,
+        sign_in,
+        by_provider,
+        account,
+        holder,
+        desk,
+        dossier,
+        overview,
+        calculator,
+        agenda,
+        installation,
+        api,
+    ):
         app.include_router(room.router)
     _answers(app)
     return app

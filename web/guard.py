@@ -47,6 +47,7 @@ class Site:
         self.secure = not (self.local and self.scheme == "http")
         prefix = "__Host-" if self.secure else ""
         self.session, self.before, self.language = f"{prefix}session", f"{prefix}before", f"{prefix}language"
+        self.leaving = f"{prefix}leaving"
 
     def known(self, host: str) -> bool:
         """Whether a request for this host is for us."""

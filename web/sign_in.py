@@ -48,6 +48,7 @@ def page(
     answer = visit.page(
         "sign_in.html", status, then=then, kept=orjson.dumps(dict(fields or {})).decode(), fields=dict(fields or {}),
         expired=expired, error=error, said=said, login=login, before=before, people=people,
+        provider=visit.request.app.state.provider,
     )  # fmt: skip
     visit.site.cookie(answer, visit.site.before, before, strict=True)
     return answer
@@ -64,23 +65,23 @@ def ask(visit: Anybody, suite: str = "") -> Response:
 @router.post("/connexion")
 def enter(visit: Anybody, fields: Form) -> Response:
     """By password."""
-    _check(visit, fields)
+    check(visit, fields)
     login, then = fields.get("login", "").strip()[:200], inside(fields.get("then", "/"))
-    _often(visit, "password", login, TRIES)
+    often(visit, "password", login, TRIES)
     with visit.make() as session:
         person = accounts.person(session, login)
         right = accounts.known(session, person or 0, fields.get("password", ""))
     if person is None or not right:
         return page(visit, status=UNAUTHORIZED, then=then, fields=_kept(fields), error=WRONG, login=login)
-    return _begin(visit, person, then, _kept(fields))
+    return begin(visit, person, then, _kept(fields))
 
 
 @router.post("/connexion/lien")
 def ask_link(visit: Anybody, fields: Form) -> Response:
     """Ask for a link; the answer is the same whether the address is known or not."""
-    _check(visit, fields)
+    check(visit, fields)
     mail = fields.get("mail", "").strip()[:200]
-    _often(visit, "link", mail, LINKS)
+    often(visit, "link", mail, LINKS)
     with visit.writing() as session:
         person = accounts.person(session, mail)
         if person is not None:
@@ -102,19 +103,19 @@ def show_link(visit: Anybody, secret: str) -> Response:
 @router.post("/connexion/lien/{secret}")
 def use_link(visit: Anybody, secret: str, fields: Form) -> Response:
     """Use a link, once."""
-    _check(visit, fields)
-    _often(visit, "use", "", FROM_ONE_PLACE)
+    check(visit, fields)
+    often(visit, "use", "", FROM_ONE_PLACE)
     with visit.make.begin() as session:
         person = links.use(session, secret)
     if person is None:
         return visit.page("link.html", 410, good=False, secret="", before="")
-    return _begin(visit, person, "/", {})
+    return begin(visit, person, "/", {})
 
 
 @router.post("/connexion/demonstration")
 def play(visit: Anybody, fields: Form) -> Response:
     """Enter as a person of the demo's story; refused anywhere but in the demo."""
-    _check(visit, fields)
+    check(visit, fields)
     wanted = fields.get("as", "")
     if wanted not in {one["as"] for one in _played(visit)}:
         raise Refused("unknown", "personne ne porte ce nom dans la démonstration")
@@ -146,32 +147,20 @@ def take(visit: Anybody, fields: Form) -> Response:
         if not number.isdecimal() or int(number) >= len(seats):
             raise Refused("unknown", "vous n'occupez pas ce siège", field="seat")
         sessions.end(session, visit.token)
-        token = sessions.begin(session, visit.signed.person, seats[int(number)].actor)
+        token = sessions.begin(session, visit.signed.person, seats[int(number)].actor, id_token=visit.signed.id_token)
     return _welcome(visit, token, "/", {})
-
-
-@router.post("/deconnexion")
-def leave(visit: Anybody, fields: Form) -> Response:
-    """End the session."""
-    if visit.signed is not None:
-        check_csrf(visit.request, fields.get("csrf", ""), visit.signed.csrf)
-        with visit.make.begin() as session:
-            sessions.end(session, visit.token)
-    answer = go("/")
-    visit.site.forget(answer, visit.site.session)
-    return answer
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _begin(visit: Visit, person: int, then: str, fields: Mapping[str, str]) -> Response:
+def begin(visit: Visit, person: int, then: str, fields: Mapping[str, str], *, id_token: str | None = None) -> Response:
     """A session for a person: in their seat if they have one, to be chosen if they have several."""
     with visit.make.begin() as session:
         seats: list[Seat] = accounts.seats(session, person)
         if visit.token:
             sessions.end(session, visit.token)
-        token = sessions.begin(session, person, seats[0].actor if len(seats) == 1 else None)
+        token = sessions.begin(session, person, seats[0].actor if len(seats) == 1 else None, id_token=id_token)
     return _welcome(visit, token, then if len(seats) == 1 else "/connexion/siege", fields)
 
 
@@ -185,12 +174,12 @@ def _welcome(visit: Visit, token: str, then: str, fields: Mapping[str, str]) -> 
     return answer
 
 
-def _check(visit: Visit, fields: Mapping[str, str]) -> None:
-    """Before there is a session, the token of a form is that of a cookie given with its page."""
+def check(visit: Visit, fields: Mapping[str, str]) -> None:
+    """Before there is a session, the token of a form is that of a cookie given with its page. Raises Refused."""
     check_csrf(visit.request, fields.get("before", ""), visit.request.cookies.get(visit.site.before, ""))
 
 
-def _often(visit: Visit, what: str, name: str, most: int) -> None:
+def often(visit: Visit, what: str, name: str, most: int) -> None:
     """Raise Refused when this was tried too often, for one name or from one place."""
     host = visit.request.client.host if visit.request.client is not None else ""
     with visit.make.begin() as session:
@@ -201,8 +190,13 @@ def _often(visit: Visit, what: str, name: str, most: int) -> None:
 
 
 def _kept(fields: Mapping[str, str]) -> dict[str, str]:
+    return kept_fields(fields.get("kept") or "{}")
+
+
+def kept_fields(said: str) -> dict[str, str]:
+    """What somebody had typed, from how a form carries it; nothing when it cannot be read."""
     try:
-        found: Any = orjson.loads(fields.get("kept") or "{}")
+        found: Any = orjson.loads(said)
     except orjson.JSONDecodeError:
         return {}
     return (

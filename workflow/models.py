@@ -610,7 +610,39 @@ class WebSession(Base):
     unit_id: Mapped[int | None]
     role: Mapped[str | None]
     csrf: Mapped[str]
+    id_token: Mapped[str | None]
     began_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    ends_at: Mapped[datetime]
+
+
+class LinkedIdentity(Base):
+    """Whom an OpenID provider knows by `sub`: the person that they are here."""
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_identities_person"),
+        UniqueConstraint("issuer", "person_id", name="uq_identities_person"),
+    )
+    issuer: Mapped[str] = mapped_column(primary_key=True)
+    sub: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[int]
+    linked_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class Leaving(Base):
+    """Somebody who was sent to an OpenID provider and is awaited; known by the digest of a cookie, for a while, once."""
+
+    __tablename__ = "leavings"
+    __table_args__ = (
+        CheckConstraint("length(digest) = 32", name="ck_leavings_digest"),
+        Index("ix_leavings_ends", "ends_at"),
+    )
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    nonce: Mapped[str]
+    verifier: Mapped[str]
+    goes_on: Mapped[str]
+    kept: Mapped[str]
     ends_at: Mapped[datetime]
 
 

@@ -31,6 +31,7 @@ class Signed:
     unit_name: str | None
     zone: str
     csrf: str
+    id_token: str | None
 
 
 def digest(token: str) -> bytes:
@@ -39,23 +40,26 @@ def digest(token: str) -> bytes:
 
 
 _BEGIN = """
-insert into web_sessions (digest, person_id, unit_id, role, csrf, ends_at)
-values (:digest, :person, :unit, :role, :csrf, clock_timestamp() + cast(:idle as interval))
+insert into web_sessions (digest, person_id, unit_id, role, csrf, id_token, ends_at)
+values (:digest, :person, :unit, :role, :csrf, :id_token, clock_timestamp() + cast(:idle as interval))
 """
 
 
-def begin(session: Session, person: int, actor: Actor | None) -> str:
-    """A new session, always under a new secret; returns the secret, which is the cookie. Old ones are swept away."""
+def begin(session: Session, person: int, actor: Actor | None, *, id_token: str | None = None) -> str:
+    """A new session, always under a new secret; returns the secret, which is the cookie. Old ones are swept away.
+
+    `id_token` is what an OpenID provider said of the person: it is shown to it when they leave.
+    """
     token = secrets.token_urlsafe(TOKEN_BYTES)
     session.execute(text("delete from web_sessions where ends_at < clock_timestamp()"))
     params = {"digest": digest(token), "person": person, "csrf": secrets.token_urlsafe(TOKEN_BYTES), "idle": IDLE}
-    place = {"unit": actor.unit if actor else None, "role": actor.role if actor else None}
+    place = {"unit": actor.unit if actor else None, "role": actor.role if actor else None, "id_token": id_token}
     session.execute(text(_BEGIN), {**params, **place})
     return token
 
 
 _FIND = """
-select s.person_id, s.unit_id, s.role, s.csrf, p.name, u.code, u.name as unit_name, coalesce(u.zone, 'Europe/Paris') as zone,
+select s.person_id, s.unit_id, s.role, s.csrf, s.id_token, p.name, u.code, u.name as unit_name, coalesce(u.zone, 'Europe/Paris') as zone,
        s.ends_at < clock_timestamp() + cast(:half as interval) as old,
        exists (select from memberships m where m.person_id = s.person_id and m.role = s.role
                and m.unit_id is not distinct from s.unit_id
@@ -79,7 +83,7 @@ def find(session: Session, token: str) -> Signed | None:
     if row.old:
         session.execute(text(_LONGER), {"digest": digest(token), "idle": IDLE, "longest": LONGEST})
     actor = Actor(row.person_id, row.unit_id, row.role) if row.role is not None and row.seated else None
-    return Signed(row.person_id, row.name, actor, row.code, row.unit_name, row.zone, row.csrf)
+    return Signed(row.person_id, row.name, actor, row.code, row.unit_name, row.zone, row.csrf, row.id_token)
 
 
 def end(session: Session, token: str) -> None:

@@ -20,6 +20,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /calculateur                     200    200   200    200  200  200  200
 /connexion                       200    303   303    303  303  303  303
 /connexion/siege                 303    200   200    200  200  200  200
+/connexion/fournisseur/retour    404    404   404    404  404  404  404
 /agenda/{secret}.ics             404    404   404    404  404  404  404
 /connexion/lien/{secret}         410    410   410    410  410  410  410
 /compte                          303    200   200    200  200  200  200
@@ -64,6 +65,8 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /installation/messages           401    403   403    403  403  403  403
 /compte/agenda                   401    200   200    200  200  200  403
 /compte/mot-de-passe             401    422   422    422  422  422  422
+/compte/identite/fin             401    404   404    404  404  404  404
+/connexion/fournisseur           404    404   404    404  404  404  404
 """
 API = """
 endpoint                         nobody other holder ref6 ref0 ref1 boss

@@ -16,7 +16,7 @@ from cli.shipped import files, own
 from config import yamltext
 from states.definition import parse
 from tests.web.conftest import Portal
-from web import sign_in
+from web import by_provider, sign_in
 from web.app import create
 from web.speech import SILENCE
 from workflow import acknowledgements, letters, reconcile, words
@@ -177,6 +177,8 @@ def spoken():
         "Cette page n'est pas pour votre siège",
     )
     yield from acknowledgements.TITLES.values()
+    yield from (by_provider.DENIED, by_provider.TOO_LATE, by_provider.SILENT, by_provider.UNSURE)
+    yield from by_provider.REFUSED.values()
     yield from (one["what"] for one in sign_in._story())
     yield from words.SILENCES.values()
     for definition in (own(), parse(yamltext.read(files()["avis"]).data)):
