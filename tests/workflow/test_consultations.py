@@ -13,7 +13,7 @@ from states.dossier import SYSTEM
 from states.errors import BadInput, Refused
 from states.report import Wanted
 from tasks.deliver import deliver_all
-from workflow import access, almanac, consultations, counters, definitions, dossiers, overview, queue, report
+from workflow import access, almanac, consultations, counters, definitions, dossiers, overview, queue, reactions, report
 from workflow.dossiers import Submission
 from workflow.queue import Filters
 from workflow.view import load, load_past
@@ -296,3 +296,27 @@ def test_reports_counters_the_dashboard_and_queues_do_not_take_an_avis_for_a_dos
         [avis[1]],
         [key],
     )
+
+
+def test_several_reactors_and_people_at_once_tell_each_end_once_and_wait_for_nobody(own, together):
+    keys = own.submit(6)
+    for key in keys:
+        own.act(key, "triage", to_unit="u1")
+    own.react()
+    asked = [(key, consult(own, key, unit)) for key in keys for unit in ("u3", "u2")]
+    for _, avis in reversed(asked):
+        own.act(avis, "give", f"ref{own.row(avis).unit_id - 1}", outcome="favourable", opinion=OPINION)
+
+    def small():
+        return sum(reactions.react(own.make, limit=3) for _ in range(20))
+
+    def write():
+        return [own.act(key, "message", "ref1", message="Les avis demandés arrivent.") for key in keys]
+
+    found = together(small, small, small, write)
+    assert not [one for one in found if isinstance(one, Exception)]
+    own.react()
+    assert own.value("select count(*) from reaction_failures") == 0
+    for key in keys:
+        assert own.kinds(key).count("opinion_given") == 2
+    assert own.sound()
