@@ -36,10 +36,12 @@ LABEL org.opencontainers.image.title="coupe-file" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --system --gid 10001 coupe-file \
- && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin coupe-file
+ && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin coupe-file \
+ && install -d -o 10001 -g 10001 -m 0700 /var/lib/coupe-file
 COPY --from=build /opt/coupe-file /opt/coupe-file
-# The root may be read-only: what is written (a beat's note) goes to /tmp.
-ENV PATH=/opt/coupe-file/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 COUPE_FILE_HOME=/tmp/coupe-file
+# The root may be read-only: what is written goes to /tmp (a beat's note) and to the volume of files.
+ENV PATH=/opt/coupe-file/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 COUPE_FILE_HOME=/tmp/coupe-file \
+    COUPE_FILE_FILES=/var/lib/coupe-file
 WORKDIR /tmp
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -45,9 +45,10 @@ clean: ## remove .venv and every cache
 test: setup ## the tests (WORKERS=n, ARGS="-k escalation")
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Beside the wheels it needs Debian's Chromium and npm's axe-core; it says so, and fails without them.
-test-browser: setup ## people at work in a real browser, every page read by axe; pictures in .coupe-file/screens
+# Beside the wheels it needs Debian's Chromium and ClamAV and npm's axe-core; it says so, and fails without them.
+test-browser: setup ## people at work in a real browser, every page read by axe, files by a real clamd; pictures in .coupe-file/screens
 	@command -v chromium >/dev/null || { echo "make test-browser needs Debian's chromium: apt-get install chromium" >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin" command -v clamd >/dev/null || { echo "make test-browser needs Debian's clamd: apt-get install clamav-daemon" >&2; exit 1; }
 	@test -f tests/browser/node_modules/axe-core/axe.min.js || { echo "make test-browser needs npm's axe-core (Debian: nodejs, npm): \
 	  npm ci --prefix tests/browser" >&2; exit 1; }
 	@$(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)

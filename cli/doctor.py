@@ -23,9 +23,10 @@ from local.postgres import Postgres
 from local.supervisor import announced
 from local.valkey import Valkey
 from states.errors import CoupeFileError
-from workflow import checkup, schema
+from workflow import checkup, custody, schema
 from workflow.checkup import Finding, Verdict
 from workflow.unavailable import explain
+from workflow.vault import Vault
 
 Check = Callable[[Settings], Iterator[Finding]]
 WORDS: dict[Verdict, tuple[str, str]] = {
@@ -123,6 +124,7 @@ def _calls(settings: Settings) -> Finding:
         ("base", _host(settings.database_url)),
         ("courtier", _host(settings.redis_url)),
         ("messagerie", _host(settings.mail)),
+        ("antivirus", _host(settings.clamd)),
     ]
     listed = ", ".join(f"{what} {host}" for what, host in named if host)
     return Finding("calls", "Aucun appel sortant hors liste", "ok", listed or "aucun appel hors de cette machine")
@@ -174,6 +176,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
         ):
             yield Finding("database", "Base de données", "ok", "répond")
             yield from _looked(session)
+            if not schema.standing(session).behind:
+                yield from custody.findings(
+                    schema.sessions(made),
+                    Vault(settings.files_folder(made.url.database)),
+                    scanned=settings.clamd is not None,
+                )
     except Exception as error:
         said = _said(error)
         if said is None:

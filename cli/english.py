@@ -214,7 +214,7 @@ _OPERATING = {
     "Envoie les messages en attente, par le canal que COUPE_FILE_MAIL nomme.": "Send the messages that wait, by the channel that COUPE_FILE_MAIL names.",
     "Le journal d'un seul dossier, téléchargé du portail.": "The journal of one dossier, downloaded from the portal.",
     "Un fichier du même journal gardé d'avant : il doit en être le début.": "A file of the same journal kept from before: it must be its beginning.",
-    "Vérifie tous les dossiers : le journal est intact, et chaque dossier est ce que son journal dit.\n\nAvec un FICHIER, vérifie ce seul journal, sans base ni connexion. Le code de sortie est 1 quand un écart est trouvé.": "Verify every dossier: its journal is intact, and it is what its journal says.\n\nWith a FILE, verify that one journal, without a database or a connection. The exit code is 1 when a discrepancy is found.",
+    "Vérifie tous les dossiers : le journal est intact, chaque dossier est ce que son journal dit, et chaque pièce est là.\n\nAvec un FICHIER, vérifie ce seul journal, sans base ni connexion. Le code de sortie est 1 quand un écart est trouvé.": "Verify every dossier: its journal is intact, it is what its journal says, and each of its files is there.\n\nWith a FILE, verify that one journal, without a database or a connection. The exit code is 1 when a discrepancy is found.",
     "Dit si tout va bien ; le code de sortie est 1 quand quelque chose demande un regard.": "Say whether all is well; the exit code is 1 when something needs a look.",
     "Ne demander qu'à ce worker, qui doit répondre lui-même : son nom Celery, où %h est cette machine.": "Ask this worker only, which must answer itself: its Celery name, in which %h is this machine.",
     "Ne regarder que l'horloge de cette machine.": "Look at the clock of this machine only.",
@@ -358,6 +358,21 @@ _REPORT = {
     "Le rapport du règlement (UE) 2024/1735 (NZIA), article 42, paragraphe 2, point e), sur les projets de la base.\n\nPar technologie : procédures engagées, demandes refusées, décisions et leur durée, prolongations comprises ; les procédures en cours à côté, et ce qui manque pour être complet.": "The report of Regulation (EU) 2024/1735 (NZIA), article 42(2)(e), over the projects of the base.\n\nBy technology: processes begun, applications refused, decisions and how long they took, extensions included; the open processes beside, and what is missing to be complete.",
     "Répondre en CSV, pour un tableur.": "Answer as CSV, for a spreadsheet.",
 }
+_FILES = {
+    "Les pièces jointes aux dossiers.": "The files joined to dossiers.",
+    "L'identifiant de la pièce, que « file list » montre.": "The id of the file, which “file list” shows.",
+    "Le fichier à joindre.": "The file to attach.",
+    "Qui pourra la lire : holder (le porteur aussi) ou inside (entre administrations).": "Who may read it: holder (the holder too) or inside (between administrations).",
+    "Joint un fichier à un dossier, comme la page du dossier le fait : mêmes sortes, mêmes bornes.": "Attach a file to a dossier, as its page does: the same kinds, the same bounds.",
+    "Montre les pièces d'un dossier que cette personne peut lire, et qui les a téléchargées.": "Show the files of a dossier that this person may read, and who downloaded them.",
+    "Où l'écrire ; à défaut, sous son nom, ici.": "Where to write it; by default, under its name, here.",
+    "Prend une pièce d'un dossier ; que cette personne l'a fait est gardé et montré. Rien n'est écrasé.": "Take a file of a dossier; that this person did is kept and shown. Nothing is overwritten.",
+    "Les pièces à effacer.": "The files to erase.",
+    "Efface des pièces : leur nom, et leurs octets si aucun autre dossier ne les a. Le journal reste entier et vérifiable.\n\nPour une pièce malveillante, ou pour ce qu'une personne a le droit de faire effacer. On ne revient pas dessus.": "Erase files: their name, and their bytes if no other dossier has them. The journal stays whole and verifiable.\n\nFor a harmful file, or for what a person has the right to have erased. It cannot be undone.",
+    "Efface du dossier des pièces ce que rien ne nomme depuis une heure : envois coupés, restes d'un arrêt brutal.": "Erase from the folder of files what nothing has named for an hour: sendings cut short, what a sudden stop left.",
+    "Fait examiner les pièces en attente par l'antivirus que COUPE_FILE_CLAMD nomme.\n\nAvec --again, une pièce reste fermée jusqu'à ce qu'elle soit de nouveau examinée. Le code de sortie est 1 quand une pièce n'a pas pu l'être.": "Have the files that wait examined by the antivirus that COUPE_FILE_CLAMD names.\n\nWith --again, a file stays closed until it has been examined again. The exit code is 1 when a file could not be.",
+    "Tout examiner de nouveau, après de nouvelles signatures.": "Examine everything again, after new signatures.",
+}
 WORDS = {
     **_EVERYWHERE,
     **_METAVARS,
@@ -368,4 +383,5 @@ WORDS = {
     **_REPLAY,
     **_SETTING_UP,
     **_REPORT,
+    **_FILES,
 }

@@ -113,6 +113,52 @@ def deliver(json: Json = False) -> None:
         say.line(f"Les envois sont retenus : {held}. Pour les laisser partir : coupe-file outbox release", style="red")
 
 
+def scan(
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", metavar="", help="Tout examiner de nouveau, après de nouvelles signatures.", show_default=False
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Fait examiner les pièces en attente par l'antivirus que COUPE_FILE_CLAMD nomme.
+
+    Avec --again, une pièce reste fermée jusqu'à ce qu'elle soit de nouveau examinée. Le code de sortie est 1 quand une pièce
+    n'a pas pu l'être.
+    """
+    from cli import database
+    from cli.files import vault
+    from states.errors import BadInput
+    from tasks.scan import scan_all
+    from workflow import scans
+
+    total, chosen = 0, database.settings()
+    if chosen.clamd is None:
+        raise BadInput(
+            "settings",
+            "l'antivirus manque",
+            field="COUPE_FILE_CLAMD",
+            accepted="unix:///chemin/clamd.ctl ou tcp://hôte:3310",
+        )
+    with database.sessions() as make:
+        with make.begin() as session:
+            if again:
+                scans.again(session)
+        while done := scan_all(make, chosen, vault(make)):
+            total += done
+        with make() as session:
+            left = scans.standing(session)
+    if json:
+        say.document({"scanned": total, "waiting": left.waiting, "infected": left.infected, "why": left.why})
+    else:
+        say.line(f"{say.count(total, 'pièce examinée', 'pièces examinées')}, {left.infected} malveillantes.")
+        if left.waiting:
+            say.line(f"{left.waiting} en attente : {left.why or 'un ouvrier les examine'}.", style="red")
+    if left.waiting:
+        raise typer.Exit(1)
+
+
 def doctor(json: Json = False) -> None:
     """Examine l'installation : un point par ligne, OK, à corriger ou à décider, avec le remède.
 
@@ -121,7 +167,7 @@ def doctor(json: Json = False) -> None:
     from cli.doctor import examine
     from tasks import checkup
 
-    examine((checkup.broker, checkup.relay, checkup.portal), json=json)
+    examine((checkup.broker, checkup.relay, checkup.clamd, checkup.portal), json=json)
 
 
 def health(

@@ -12,8 +12,9 @@ from sqlalchemy import select, text
 from cli import database, say
 from cli.options import By, Json, operator
 from config.log_lines import redacted
-from workflow import business_time, operations, outbox, reactions, reconcile, sweep, upgrade, verify
+from workflow import business_time, custody, operations, outbox, reactions, reconcile, sweep, upgrade, verify
 from workflow.models import DossierRow
+from workflow.vault import Vault
 
 DRY_LIMIT = 1000
 SAMPLE = 5
@@ -24,6 +25,7 @@ PROOFS = {
     "wake": "réveil",
     "reactions": "réactions",
     "texts": "textes",
+    "files": "pièces",
 }
 
 
@@ -258,7 +260,7 @@ def prove(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Vérifie tous les dossiers : le journal est intact, et chaque dossier est ce que son journal dit.
+    """Vérifie tous les dossiers : le journal est intact, chaque dossier est ce que son journal dit, et chaque pièce est là.
 
     Avec un FICHIER, vérifie ce seul journal, sans base ni connexion. Le code de sortie est 1 quand un écart est trouvé.
     """
@@ -277,6 +279,7 @@ def prove(
                 problems += part.problems
                 step(part.dossiers - read.dossiers)
                 read = part
+        problems += custody.audit(make, Vault(database.settings().files_folder(make.kw["bind"].url.database)))
         ids = {problem.dossier_id for problem in problems}
         with make() as session:
             rows = session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids)))
@@ -300,7 +303,7 @@ def _proved(read: verify.Progress, problems: list[verify.Problem], names: dict[i
         say.table(
             ("Dossier", "Preuve", "Écart"),
             [
-                (names.get(one.dossier_id, str(one.dossier_id)), PROOFS.get(one.proof, one.proof), one.text)
+                (names.get(one.dossier_id, str(one.dossier_id or "–")), PROOFS.get(one.proof, one.proof), one.text)
                 for one in problems
             ],
         )

@@ -297,7 +297,7 @@ def _given(seen: View, event: Recorded) -> list[str]:
             parts.append(words.choice(value))
         elif name == "answer_by":
             parts.append(f"réponse avant le {say.short(datetime.fromisoformat(value), seen.zone)}")
-        elif name in ("reason", "statement"):
+        elif name in ("reason", "statement", "file_name"):
             body = written(seen, value, name) if isinstance(value, dict) else words.REASONS.get(value, value)
             if body:
                 parts.append(f"« {body if len(body) <= view.DAY_TEXT else body[: view.DAY_TEXT] + '…'} »")

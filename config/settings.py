@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,10 +60,26 @@ class Settings(BaseSettings):
     """Whether a mail address must be said to be verified, or any that this provider gives is."""
     theme: Path | None = None
     """A folder whose theme.css is read after the portal's own."""
+    files: Path | None = None
+    """The folder of the files joined to dossiers, outside of what is served; without it, one in `home`, by the name of the database."""
+    file_bytes: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 20_000_000
+    """The longest file, in bytes."""
+    dossier_files: Annotated[int, Field(ge=1, le=10_000)] = 100
+    dossier_bytes: Annotated[int, Field(ge=1_000, le=100_000_000_000)] = 200_000_000
+    """What the files of one dossier may weigh together, in bytes."""
+    clamd: str | None = None
+    """The antivirus: `unix:///run/clamav/clamd.ctl` or `tcp://host:3310`; without it files are not scanned."""
     log: Literal["text", "json"] = "text"
     """How a process writes its log: lines for a person, or JSON for a collector."""
     lang: Literal["fr", "en"] | None = None
     """The language of help; without it, what `language` says."""
+
+    def files_folder(self, database: str | None = None) -> Path:
+        """Where files are kept: the folder that was chosen, else one in `home` for this database alone, by its name."""
+        if self.files is not None:
+            return self.files
+        name = database or urlsplit(self.database_url or "").path.strip("/")
+        return self.home / f"files-{quote(name, safe='')}"
 
     @property
     def administrators(self) -> frozenset[str]:
@@ -75,6 +91,18 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None, info: Any) -> str | None:
         if value is not None:
             _refuse_scheme(value, _SCHEMES[info.field_name])
+        return value
+
+    @field_validator("clamd")
+    @classmethod
+    def _clamd(cls, value: str | None) -> str | None:
+        if value is not None:
+            _refuse_scheme(value, ("unix", "tcp"))
+            parts = urlsplit(value)
+            if parts.scheme == "unix" and (parts.netloc or not parts.path.startswith("/")):
+                raise ValueError("le chemin de la prise doit être absolu : unix:///chemin")
+            if parts.scheme == "tcp" and not (parts.hostname and parts.port):
+                raise ValueError("l'hôte ou le port manque")
         return value
 
     @field_validator("oidc_issuer")
@@ -120,6 +148,11 @@ ACCEPTED = {
     "oidc_scopes": "openid, puis d'autres portées séparées d'un espace",
     "oidc_mail": "verified ou trusted",
     "theme": "un dossier qui contient theme.css",
+    "files": "un dossier où écrire, hors de ce qui est servi",
+    "file_bytes": "un nombre d'octets, de 1000 à 1000000000",
+    "dossier_files": "un nombre de pièces, de 1 à 10000",
+    "dossier_bytes": "un nombre d'octets, de 1000 à 100000000000",
+    "clamd": "unix:///run/clamav/clamd.ctl ou tcp://hôte:3310",
     "log": "text ou json",
     "lang": "fr ou en",
 }

@@ -16,7 +16,7 @@ from kombu.connection import Connection
 
 from config.log_lines import told
 from config.settings import LOCAL_SENDER, Settings
-from tasks import channels
+from tasks import antivirus, channels
 from workflow.checkup import Finding
 
 SECONDS = 4.0
@@ -139,3 +139,19 @@ def _greeting(address: str) -> str:
         if not isinstance(server.sock, ssl.SSLSocket):
             return ""
         return "TLS" if urlsplit(address).scheme == "smtps" else "STARTTLS"
+
+
+def clamd(settings: Settings) -> Iterator[Finding]:
+    """Whether files are scanned: the antivirus is asked who it is, no file is sent."""
+    name = "Antivirus"
+    if settings.clamd is None:
+        yield Finding("antivirus", name, "decide", "aucun : les pièces jointes ne sont pas examinées",
+                      "donner COUPE_FILE_CLAMD, par exemple unix:///run/clamav/clamd.ctl")  # fmt: skip
+        return
+    said = bounded(lambda: antivirus.version(settings.clamd or "", seconds=SECONDS / 2))
+    if isinstance(said, Exception):
+        yield Finding(
+            "antivirus", name, "fix", str(said), "démarrer clamd, ou corriger COUPE_FILE_CLAMD ; les pièces attendent"
+        )
+    else:
+        yield Finding("antivirus", name, "ok", said)

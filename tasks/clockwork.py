@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from config.settings import read
 from tasks.app import app
 from tasks.deliver import deliver_all
+from tasks.scan import scan_all
 from workflow import reactions, reconcile, schema, sweep
+from workflow.vault import Vault
 
 BUDGET_SECONDS = 20.0
 """After this long a task rings for another rather than go on: no task comes near its time limit."""
@@ -39,7 +41,7 @@ def tick() -> None:
     """A meaningless tick: notes that the clock beats, and sends each stage to look."""
     with sessions().begin() as session:
         reconcile.beat(session, "tick")
-    ring("sweep", "react", "deliver", "reconcile")
+    ring("sweep", "react", "deliver", "reconcile", *(["scan"] if read().clamd else []))
 
 
 @app.task(name="coupe_file.sweep")  # type: ignore[untyped-decorator]
@@ -61,6 +63,12 @@ def run_react() -> None:
 def run_deliver() -> None:
     """Send what is to be sent until nothing is, or the budget is spent."""
     _drain(lambda: deliver_all(sessions(), read()), "deliver")
+
+
+@app.task(name="coupe_file.scan")  # type: ignore[untyped-decorator]
+def run_scan() -> None:
+    """Have files scanned until none waits, or the budget is spent."""
+    _drain(lambda: scan_all(sessions(), read(), Vault(read().files_folder())), "scan")
 
 
 @app.task(name="coupe_file.reconcile")  # type: ignore[untyped-decorator]

@@ -50,7 +50,7 @@ class Problem(BaseModel):
     accepted: str | None = None
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": words_, "content": {"application/problem+json": {}}}
     for code, words_ in {
         401: "No token, or one that is over",
@@ -64,7 +64,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "Try again",
     }.items()
 }
-router = APIRouter(prefix="/api/v1", responses=_PROBLEMS, tags=["coupe-file"])
+router = APIRouter(prefix="/api/v1", responses=PROBLEMS, tags=["coupe-file"])
 
 
 class Bearer:
@@ -400,7 +400,7 @@ def submit(caller: Writes, deposit: Deposit, response: Response, key: Key = None
     if not fine:
         raise Refused("often", "trop de dépôts en une heure", accepted=f"{SUBMISSIONS} par heure")
     with caller.make.begin() as session:
-        submission = Submission(_values(deposit.fields), deposit.definition, key=_own(caller, key))
+        submission = Submission(_values(deposit.fields), deposit.definition, key=own(caller, key))
         (done,) = dossiers.submit(session, [submission], actor=caller.actor)
     caller.request.app.state.ring()
     response.headers["Location"] = f"/api/v1/dossiers/{done.reference}"
@@ -494,7 +494,7 @@ def act(
             optional = {name for one in view.definition.triggers if one.name == trigger for name in one.optional}
             if "seen" in optional:
                 args.setdefault("seen", seen[1])  # also under the lock
-        acting = consultations.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=_own(caller, key))
+        acting = consultations.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=own(caller, key))
         result = dossiers.one(acting)
     caller.request.app.state.ring()
     response.headers["ETag"] = f'"{result.version}"'
@@ -530,7 +530,7 @@ def steer(caller: Reads) -> dict[str, Any]:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _own(caller: Bearer, key: str | None) -> str | None:
+def own(caller: Bearer, key: str | None) -> str | None:
     """A key is that of one person: another's is another key."""
     return f"api:{caller.actor.person}:{key}" if key else None
 

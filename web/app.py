@@ -20,10 +20,12 @@ from web import (
     account,
     agenda,
     api,
+    api_files,
     by_provider,
     calculator,
     desk,
     dossier,
+    files,
     holder,
     house,
     installation,
@@ -38,7 +40,7 @@ from workflow.unavailable import explain
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 NOT_FOUND, SERVER = 404, 500
-BUSY = ("locked", "busy", "slow", "stopped", "starting", "crowded", "unreachable")
+BUSY = ("locked", "busy", "slow", "stopped", "starting", "crowded", "unreachable", "storage")
 
 
 def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], None]) -> FastAPI:
@@ -50,7 +52,7 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
     site = Site(settings)
     app.state.settings, app.state.make, app.state.ring, app.state.site = settings, make, ring, site
     app.state.pages = Pages()
-    app.add_middleware(Guard, site=site, broken=broken)
+    app.add_middleware(Guard, site=site, broken=broken, file_bytes=settings.file_bytes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     if settings.theme is not None:
@@ -62,11 +64,13 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
         account,
         holder,
         desk,
+        files,
         dossier,
         overview,
         calculator,
         agenda,
         installation,
+        api_files,
         api,
     ):
         app.include_router(room.router)
@@ -152,8 +156,8 @@ async def broken(request: Request, error: Exception) -> Response:
 
 async def _typed(request: Request) -> dict[str, str]:
     """What somebody had typed into the form that is not taken; read now, if nobody had come to read it."""
-    if request.method != "POST":
-        return {}
+    if request.method != "POST" or request.headers.get("content-type", "").startswith("multipart/"):
+        return {}  # a file is not read for its own sake
     found = getattr(request.state, "form", None)
     return kept(await form(request) if found is None else found)
 

@@ -13,9 +13,11 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from states.attachment import ATTACH
 from states.definition import Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
+from web import attached
 from web.downloads import pdf_of
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
 from workflow import access, acknowledgements, consultations, directory, dossiers, journal_file
@@ -46,7 +48,8 @@ def show(visit: SignedIn, ref: str, *, depose: bool = False, fait: str = "") -> 
     """The dossier: whose court, by when and why, what comes next; then what happened."""
     with visit.reading() as session:
         view = _found(visit, session, ref)
-    return _page(visit, view, deposited=depose, done=fait)
+        files = attached.section(visit, session, view)
+    return page(visit, view, files, deposited=depose, done=fait)
 
 
 @router.get("/dossiers/{ref}/journal.json")
@@ -105,7 +108,7 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     try:
         with visit.writing() as session:
             dossiers.one(
-                consultations.act(session, [view.id], name, actor=visit.actor, args=args, idem=_idem(visit, key))
+                consultations.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key))
             )
     except Stale as error:
         with visit.reading() as session:
@@ -128,7 +131,16 @@ def _found(visit: Visit, session: Session, ref: str) -> View:
     return load(session, access.find(session, ref, visit.actor), visit.actor)
 
 
-def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLResponse:
+def page(
+    visit: Visit,
+    view: View,
+    files: attached.Section | None,
+    *,
+    deposited: bool = False,
+    done: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    """The page of a dossier with its files."""
     texts = {name: written(view, value, name) for name, value in view.dossier.data.items() if isinstance(value, dict)}
     data = {name: value for name, value in view.dossier.data.items() if not isinstance(value, dict)}
     statement = None
@@ -139,9 +151,13 @@ def _page(visit: Visit, view: View, *, deposited: bool, done: str) -> HTMLRespon
         )
         statement = next((one for one in found if one), None)
     asked = _asked(view)
-    label = next((trigger.label or done for trigger in view.definition.triggers if trigger.name == done), None)
+    label = (
+        "Pièce jointe"
+        if done == ATTACH
+        else next((trigger.label or done for trigger in view.definition.triggers if trigger.name == done), None)
+    )
     return visit.page(
-        "dossier.html", view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        "dossier.html", status, files=files, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
         and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],
@@ -297,6 +313,6 @@ def _since(view: View, seen: int) -> list[Any]:
     return [event for event in view.events if event.seq > last]
 
 
-def _idem(visit: Visit, key: str | None) -> str | None:
+def idem(visit: Visit, key: str | None) -> str | None:
     """The key of one sending of a form, of this person alone."""
     return f"web:{visit.actor.person}:{key[:64]}" if key and key.isprintable() else None

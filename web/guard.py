@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -14,6 +15,9 @@ from config.settings import Settings
 from states.errors import Refused
 
 MOST_BYTES = 1_000_000
+FILES = re.compile(r"/(?:api/v1/)?dossiers/[^/]+/(?:pieces|files)")
+READ_ON = 10
+"""A file that weighs too much is read on up to so many times what it may weigh, so that its page can say so."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -92,8 +96,13 @@ def fresh() -> str:
 class Guard:
     """Headers on every answer, also to what goes wrong; refuses other hosts, and bodies too long, declared or not."""
 
-    def __init__(self, app: App, site: Site, broken: Broken) -> None:
-        self.app, self.site, self.broken = app, site, broken
+    def __init__(self, app: App, site: Site, broken: Broken, file_bytes: int) -> None:
+        self.app, self.site, self.broken, self.file_bytes = app, site, broken, file_bytes
+
+    def most(self, scope: Message) -> int:
+        """How many bytes a request may have."""
+        joins = scope["method"] == "POST" and FILES.fullmatch(scope["path"])
+        return MOST_BYTES + READ_ON * self.file_bytes if joins else MOST_BYTES
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Let one request through, or refuse it."""
@@ -101,12 +110,12 @@ class Guard:
             await self.app(scope, receive, send)
             return
         given = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        length = given.get("content-length", "0")
+        length, most = given.get("content-length", "0"), self.most(scope)
         if not self.site.known(given.get("host", "")) and not scope["path"].startswith(("/healthz", "/readyz")):
             await self._refuse(send, 421, "Ce portail n'est pas celui que vous demandez.")
             return
-        if not length.isdecimal() or int(length) > MOST_BYTES:
-            await self._refuse(send, 413, f"Envoi trop long : {MOST_BYTES} octets au plus.")
+        if not length.isdecimal() or int(length) > most:
+            await self._refuse(send, 413, f"Envoi trop long : {most} octets au plus.")
             return
         read, begun = 0, False
 
@@ -114,7 +123,7 @@ class Guard:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > MOST_BYTES:
+            if read > most:
                 raise TooLong
             return message
 
@@ -134,7 +143,7 @@ class Guard:
                 answer = await self.broken(Request(scope, counted), error)
                 await answer(scope, receive, headed)
                 return
-            await self._refuse(send, 413, f"Envoi trop long : {MOST_BYTES} octets au plus.")
+            await self._refuse(send, 413, f"Envoi trop long : {most} octets au plus.")
 
     def _headed(self, headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
         there = {name.lower() for name, _ in headers}

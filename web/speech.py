@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from states import clocks, reasons
+from states.attachment import ATTACH, internal
 from states.court import THIRD_PARTY
 from states.decide import BREACH, LAPSE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition
@@ -17,7 +18,7 @@ from states.dossier import Dossier
 from states.explanation import LANGUAGES, ends_day, sentences
 from states.migration import MIGRATE
 from web.languages import Language, translations
-from workflow import letters, words
+from workflow import attachments, letters, words
 from workflow.journal import Recorded
 from workflow.queue import Row
 from workflow.view import View, asking, written
@@ -224,6 +225,8 @@ class Speech:
             return self._("le porteur a répondu")
         if row.last == "write":
             return self._("le porteur a écrit")
+        if row.last == ATTACH:
+            return self._("le porteur a joint une pièce")
         if row.phase == "submitted":
             return self._("à orienter")
         if row.held and row.until is not None:
@@ -245,6 +248,11 @@ class Speech:
             and row.state in definition.sources(trigger)
             and not (trigger.name == "hold" and row.held)
         ]
+
+    def weight(self, number: int) -> str:
+        """A number of bytes: « 1,4 Mo »."""
+        said = attachments.size(number)
+        return said if self.language == "fr" else said.replace(",", ".").replace("Mo", "MB").replace("ko", "kB")
 
     # --- clocks -------------------------------------------------------------------------------------------------------
 
@@ -293,6 +301,7 @@ class Speech:
             if body and name not in ("title", "blockage", "siret"):
                 texts.append((name, body))
         inside = any(name in definition.fields and definition.fields[name].audience == "internal" for name in args)
+        inside = inside or internal(event.kind, event.command)
         details = tuple(self._details(view, event, definition))
         return Entry(event.at, event.effective, self._happened(view, definition, event.kind), self._by(view, event), details,
                      tuple(texts), event.kind, inside)  # fmt: skip

@@ -73,6 +73,16 @@ def may_act(actor: Actor, units: Sequence[int]) -> bool:
     return actor.role in SEES_ALL or actor.role == "holder" or actor.unit in units
 
 
+def files(actor: Actor) -> Scope:
+    """The files `f` of dossiers `d` that an actor may see: those who read texts, of what they read; a holder none of
+    those that are inside the administrations.
+    """
+    if actor.role not in SEES_TEXTS:
+        return Scope("false", {})
+    within = reads(actor)
+    return Scope(f"{within.sql} and f.audience = 'holder'", within.params) if actor.role == "holder" else within
+
+
 def find(session: Session, given: str, actor: Actor) -> int:
     """The key of a dossier that the actor may read, from its reference or its number. Raises Refused, BadInput.
 

@@ -7,6 +7,7 @@ from datetime import date as day
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from states.attachment import ATTACH
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.dossier import Json
 from states.explanation import LANGUAGES, ends_day
@@ -44,6 +45,7 @@ _HAPPENED = {
         "L'administration vous a écrit. Son message est à lire dans le dossier.",
     ),
     "note": ("note interne", "Une note a été prise entre administrations."),
+    ATTACH: ("une pièce est jointe", "Une pièce, ou plusieurs, ont été jointes au dossier : elles y sont à lire."),
     "complete": ("dossier complet", "Le dossier est déclaré complet."),
     "publish_schedule": ("calendrier publié", "Le calendrier d'instruction est publié."),
     "consult": ("avis demandé à un service", "Un service est consulté sur ce dossier."),

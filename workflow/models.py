@@ -364,6 +364,69 @@ class TextRow(Base):
     erased_at: Mapped[datetime | None]
 
 
+class Content(Base):
+    """What is in the folder of files, each content once, by its hash."""
+
+    __tablename__ = "contents"
+    __table_args__ = (
+        CheckConstraint("length(sha256) = 32", name="ck_contents_sha256"),
+        CheckConstraint("size > 0", name="ck_contents_size"),
+        CheckConstraint("verdict in ('clean', 'infected')", name="ck_contents_verdict"),
+        CheckConstraint("(verdict is null) = (scanned_at is null)", name="ck_contents_scanned"),
+        Index("ix_contents_waiting", "next_at", "sha256", postgresql_where=text("verdict is null and gone_at is null")),
+    )
+    sha256: Mapped[bytes] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    kept_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    verdict: Mapped[str | None]
+    found: Mapped[str | None]
+    scanned_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    why: Mapped[str | None]
+    gone_at: Mapped[datetime | None]
+
+
+class FileRow(Base):
+    """A content in a dossier, by the event of the journal that says so."""
+
+    __tablename__ = "files"
+    __table_args__ = (
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_files_dossier"),
+        ForeignKeyConstraint(["sha256"], ["contents.sha256"], name="fk_files_content"),
+        ForeignKeyConstraint(["name_id"], ["texts.id"], name="fk_files_name"),
+        UniqueConstraint("dossier_id", "seq", name="uq_files_event"),
+        CheckConstraint("audience in ('holder', 'inside')", name="ck_files_audience"),
+        Index("ix_files_content", "sha256"),
+    )
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int]
+    sha256: Mapped[bytes]
+    name_id: Mapped[uuid.UUID]
+    type: Mapped[str]
+    audience: Mapped[str]
+    erased_at: Mapped[datetime | None]
+
+
+class FileRead(Base):
+    """Who downloaded what, in the time of dossiers."""
+
+    __tablename__ = "file_reads"
+    __table_args__ = (
+        ForeignKeyConstraint(["file_id"], ["files.id"], name="fk_file_reads_file"),
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_file_reads_person"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_file_reads_unit"),
+        Index("ix_file_reads_file", "file_id", "id"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    file_id: Mapped[uuid.UUID]
+    at: Mapped[datetime] = mapped_column(server_default=text("business_now()"))
+    person_id: Mapped[int | None]
+    unit_id: Mapped[int | None]
+    role: Mapped[str]
+
+
 class EventRow(Base):
     """The journal: append-only, gapless and hash-chained in a dossier, partitioned by range of dossiers."""
 

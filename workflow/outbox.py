@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from states.attachment import ATTACH
 from states.definition import Definition
 from states.dossier import Json
 from states.errors import CoupeFileError, Refused
@@ -115,7 +116,7 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         due_at=dossier.due_at,
         zone=dossier.zone,
         people=tuple(_people(session, notice.target, dossier, away)),
-        void=_void(session, definition, notice.cause, dossier),
+        void=_void(session, definition, notice.cause, dossier) or _followed(session, notice),
         by_law=clock is not None and clock.by_law,
         about=dossier.about if definition.purpose is not None else None,
         silence=consultations.silence(definition, [name for name, one in dossier.clocks.items() if "end" not in one]),
@@ -147,6 +148,23 @@ def _void(session: Session, definition: Definition, cause: Json, dossier: Any) -
     if hold is not None and "end" not in hold and hold["touches"].get(cause["clock"]) == "pause":
         return "l'horloge est suspendue"
     return None if cause["clock"] in definition.clocks else "l'horloge n'existe plus"
+
+
+_FOLLOWED = """
+select exists (select from notices where dossier_id = :dossier and seq > :seq and target = :target and cause ->> 'kind' = :kind)
+"""
+
+
+def _followed(session: Session, notice: Any) -> str | None:
+    """Why a notice of a file need not leave: another one came after it, and one letter tells both."""
+    if notice.cause["kind"] != ATTACH:
+        return None
+    asked = {"dossier": notice.dossier_id, "seq": notice.seq, "target": notice.target, "kind": ATTACH}
+    return (
+        "une autre pièce a suivi : un seul message pour toutes"
+        if session.execute(text(_FOLLOWED), asked).scalar()
+        else None
+    )
 
 
 _IN_OFFICE = """

@@ -196,14 +196,17 @@ def _mark(after: str | None) -> tuple[str | None, int | None]:
 
 # --- the half-hour ----------------------------------------------------------------------------------------------------
 
-# The last word of a person: a holder who has answered or written waits for the desk.
-_LAST = "(select e.kind from events e where e.dossier_id = d.id and e.role <> 'system' order by e.seq desc limit 1)"
+# The last word of a person: a holder who has answered, written or joined a file waits for the desk. A desk's own file is none.
+_LAST = (
+    "(select e.kind from events e where e.dossier_id = d.id and e.role <> 'system' "
+    "and (e.kind <> 'file.add' or e.role = 'holder') order by e.seq desc limit 1)"
+)
 _HERE = f"""
 select s.*, count(*) over (partition by s.section) as number,
        row_number() over (partition by s.section order by s.due_at nulls last, s.id) as place_in
 from (
     select l.*, case when l.hold is not null then 'elsewhere'
-                     when l.phase = 'submitted' or l.due_at <= :today or l.last in ('answer', 'write') then 'decide'
+                     when l.phase = 'submitted' or l.due_at <= :today or l.last in ('answer', 'write', 'file.add') then 'decide'
                      when l.due_at <= :week then 'week' else 'later' end as section
     from (select {_COLUMNS}{_SEEN}, {_LAST} as last {_JOINS}{_SEEN_JOINS}
           where d.unit_id = :unit and d.phase <> 'resolved' and {{scope}}) l

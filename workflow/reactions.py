@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from config import log_lines
+from states.attachment import ATTACH, HOLDER
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
@@ -32,6 +33,8 @@ BATCH = 500
 ATTEMPTS = 8
 ONE_BY_ONE = 8
 RETRY_FIRST = timedelta(seconds=30)
+GATHERED = {ATTACH: timedelta(minutes=10)}
+"""What often comes several times in a row is told a little later, once for all: `outbox` voids what was followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,9 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
         cause |= _of(event, "clock", "trigger") | {"message": event.facts["message"]}
     elif event.kind == IDLE:
         seats = () if event.command["running"] else ("manager",)
+    elif event.kind == ATTACH:
+        theirs = event.command["args"]["audience"] == HOLDER
+        seats = () if not theirs else ("unit",) if event.role == HOLDER else ("holder",)
     elif event.kind == MIGRATE:
         seats = ()  # a migration records, and tells nobody
     else:
@@ -258,6 +264,7 @@ def _happened(session: Session, keys: Sequence[tuple[int, int]]) -> list[tuple[H
 def _rows(name: str, event: Happened, told: Sequence[Told]) -> list[tuple[Any, ...]]:
     opens = event.facts.get("opens")  # what is told of a date that ended at midnight waits for the service to open
     when = event.at if opens is None else max(event.at, datetime.fromisoformat(opens))
+    when += GATHERED.get(event.kind, timedelta(0))
     return [
         (event.dossier_id, event.seq, name, one.target, dumps(one.cause).decode(), when, one.digest) for one in told
     ]

@@ -35,14 +35,19 @@ def set_aside(definition: Definition, dossier_id: int, args: Json) -> tuple[Json
         if rule is None or not rule.personal:
             values[name] = value
             continue
-        key, salt = _key(), secrets.token_bytes(SALT_BYTES)
-        kept.append((key, dossier_id, name, salt, value))
-        values[name] = {"text": str(key), "sha256": digest(salt, value)}
+        values[name], one = referred(dossier_id, name, value)
+        kept.append(one)
     return values, kept
 
 
-def _key() -> uuid.UUID:
-    """A UUID of version 7 (RFC 9562, 5.7): in order of time, so that texts written together share a page of the index."""
+def referred(dossier_id: int, name: str, value: str) -> tuple[Json, Kept]:
+    """The reference that stands for a text in the journal, and the text to keep."""
+    key, salt = fresh(), secrets.token_bytes(SALT_BYTES)
+    return {"text": str(key), "sha256": digest(salt, value)}, (key, dossier_id, name, salt, value)
+
+
+def fresh() -> uuid.UUID:
+    """A new key: a UUID of version 7 (RFC 9562, 5.7): in order of time, so that texts written together share a page of the index."""
     milliseconds = int(business_time.real_now().timestamp() * 1000)
     drawn = secrets.randbits(74)
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | drawn >> 62 << 64 | 2 << 62 | drawn & (1 << 62) - 1)

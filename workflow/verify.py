@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from states import clocks
 from states.almanac import Almanac
+from states.attachment import ATTACH
 from states.errors import CoupeFileError
 from states.fold import UnknownEffect
 from workflow import definitions, directory, texts
@@ -101,6 +102,7 @@ def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
     lost = session.execute(text(_LOST_STUCK), {"ids": ids}).scalars()
     problems += [Problem(key, "stuck", "mis de côté, et personne ne le reprendra") for key in lost]
     problems += _altered(session, journal)
+    problems += _files(session, ids, journal)
     return problems, sum(map(len, journal.values()))
 
 
@@ -166,3 +168,40 @@ def _altered(session: Session, journal: dict[int, list[Recorded]]) -> list[Probl
     ]
     wrong = texts.altered(session, found) if found else []
     return [Problem(key, "texts", f"le texte {text} n'est plus celui que le journal a scellé") for key, text in wrong]
+
+
+_FILES = """
+select f.dossier_id, f.seq, f.id::text as file, encode(f.sha256, 'hex') as sha256, c.size, f.type, f.audience,
+       f.name_id::text as name, f.erased_at is null and c.gone_at is not null as lost
+from files f join contents c using (sha256) where f.dossier_id = any(:ids)
+"""
+
+
+def _files(session: Session, ids: list[int], journal: dict[int, list[Recorded]]) -> list[Problem]:
+    """Files whose row is not what their event sealed, or that have one and not the other. Their bytes are for `custody`."""
+    sealed = {
+        (key, event.seq): event.command.get("args", {}) for key, events in journal.items() for event in events if event.kind == ATTACH
+    }  # fmt: skip
+    rows = {(row.dossier_id, row.seq): row for row in session.execute(text(_FILES), {"ids": ids})}
+    problems = [
+        Problem(key, "files", f"la pièce de l'événement {seq} n'a plus sa ligne")
+        for key, seq in sealed.keys() - rows.keys()
+    ]
+    problems += [
+        Problem(key, "files", f"une pièce se dit de l'événement {seq}, qui n'en joint pas")
+        for key, seq in rows.keys() - sealed.keys()
+    ]
+    for (key, seq), args in sealed.items():
+        row = rows.get((key, seq))
+        if row is None:
+            continue
+        reference = args.get("file_name")
+        named = reference.get("text") if isinstance(reference, dict) else None
+        said = (row.file, row.sha256, row.size, row.type, row.audience, row.name)
+        if said != (*(args.get(name) for name in ("file", "sha256", "bytes", "type", "audience")), named):
+            problems.append(
+                Problem(key, "files", f"la pièce de l'événement {seq} n'est plus celle que le journal a scellée")
+            )
+        elif row.lost:
+            problems.append(Problem(key, "files", f"la pièce de l'événement {seq} n'a plus de contenu"))
+    return sorted(problems, key=lambda one: (one.dossier_id, one.text))

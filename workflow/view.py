@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from states import clocks, court
+from states import attachment, clocks, court
 from states.almanac import Almanac
 from states.decide import settle
 from states.definition import Definition, Trigger
@@ -183,7 +183,9 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
 
 
 def _internal(versions: dict[str, Definition], event: Recorded) -> bool:
-    """Whether an event is a note between administrations, which a holder does not even see to exist."""
+    """Whether an event is a note or a file between administrations, which a holder does not even see to exist."""
+    if attachment.internal(event.kind, event.command):
+        return True
     rules = [
         one.fields[name] for name in event.command.get("args", {}) for one in versions.values() if name in one.fields
     ]

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from states import facts as core
 from states import migration, whatif
+from states.attachment import ATTACH
 from states.decide import BREACH, REMIND
 from states.dossier import Actor, Context, Dossier
 from states.facts import Facts, Kinds, Line
@@ -129,7 +130,7 @@ def _one(
     old = definitions.get(session, rows[0][11])
     past = [
         Past(row[2], row[3], row[4], Actor(row[5], row[6], row[7]), row[8], row[9], row[10],
-             row[12] is None and row[7] not in ACTORS) for row in rows
+             row[12] is None and row[7] not in ACTORS and row[4] != ATTACH) for row in rows
     ]  # fmt: skip
     was = core.read(
         Line(row[1], row[2], row[3], row[4], row[7], row[8], row[9], row[10], kinds_of(session, row[11]))

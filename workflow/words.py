@@ -166,6 +166,7 @@ EVENTS = {
     "definition.migrate": "Passé à une autre version",
     "hold.late": "Date laissée au porteur dépassée",
     "clock.rebuild": "Échéance recalculée",
+    "file.add": "Pièce jointe",
 }
 LEVELS = {
     "territory": "territoire",

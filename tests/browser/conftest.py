@@ -23,15 +23,15 @@ from workflow import business_time, reconcile, scenario, schema
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = Path(__file__).parents[2] / ".coupe-file" / "screens"
-NEEDS = "Debian : chromium, nodejs, npm ; npm : npm ci --prefix tests/browser"
+NEEDS = "Debian : chromium, clamav-daemon, nodejs, npm ; npm : npm ci --prefix tests/browser"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 class Portal:
     """The served demo, whose time stands still unless it is moved."""
 
-    def __init__(self, url: str, make: Any, browser: Browser) -> None:
-        self.url, self.make, self.browser = url, make, browser
+    def __init__(self, url: str, make: Any, browser: Browser, app: Any) -> None:
+        self.url, self.make, self.browser, self.app = url, make, browser, app
         self.complaints: list[str] = []
         self.looked = 0
         self._axe = AXE.read_text(encoding="utf-8")
@@ -81,6 +81,8 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program is not None, NEEDS
     assert AXE.exists(), NEEDS
+    shutil.rmtree(SCREENS, ignore_errors=True)
+    SCREENS.mkdir(parents=True)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield launched
@@ -88,10 +90,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def portal(postgres, template_database, browser) -> Iterator[Portal]:
+def portal(postgres, template_database, browser, tmp_path_factory) -> Iterator[Portal]:
     """Give the portal of the demo, at its opening."""
-    shutil.rmtree(SCREENS, ignore_errors=True)
-    SCREENS.mkdir(parents=True)
     name = f"browser_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(f"create database {name} template {template_database}")
@@ -106,14 +106,22 @@ def portal(postgres, template_database, browser) -> Iterator[Portal]:
     listening.bind(("127.0.0.1", 0))
     url = f"http://localhost:{listening.getsockname()[1]}"
     app = create(
-        Settings(database_url=postgres.url(name), base_url=url, demo=True, admins="vp-lacq"), make, lambda: None
+        Settings(
+            database_url=postgres.url(name),
+            base_url=url,
+            demo=True,
+            admins="vp-lacq",
+            files=tmp_path_factory.mktemp("files"),
+        ),
+        make,
+        lambda: None,
     )
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     serving.start()
     while not server.started:
         time.sleep(0.02)
-    made = Portal(url, make, browser)
+    made = Portal(url, make, browser, app)
     yield made
     server.should_exit = True
     serving.join(10)

@@ -20,18 +20,24 @@ SITE = "http://localhost:8000"
 TITLE = "Pompage confidentiel à Lacq"
 BLOCKAGE = "Le récépissé de la nappe profonde n'arrive pas."
 NOTE = "Le préfet hésite encore, ne rien dire."
+FILE, FILE_INSIDE = "Plan masqué.pdf", "Avis réservé.pdf"
+PDF = b"%PDF-1.7\n1 0 obj\n<< >>\nendobj\ntrailer\n<< >>\n%%EOF\n"
 MESSAGE = "Nous avons relancé le service de l'eau."
 
 
 @dataclass
 class Portal:
-    """The application, its world, and a dossier submitted by `holder`, sent from u0 to u1, with a message and a note."""
+    """The application, its world, and a dossier submitted by `holder`, sent from u0 to u1, with a message and a note, and with
+    a file that its holder joined, and one that the administrations keep inside.
+    """
 
     world: World
     app: Any
     settings: Settings
     dossier: int = 0
     reference: str = ""
+    shown: str = ""
+    inside: str = ""
 
     def visitor(self, login: str | None = None) -> Visitor:
         """A browser, signed in or not. Errors are answered, not raised."""
@@ -72,6 +78,12 @@ class Visitor:
         data = {"csrf": self.csrf, **(fields or {})}
         return self.client.post(path, data=data, **{"headers": {"Origin": SITE}, **options})
 
+    def join(self, body: bytes, name: str, fields: dict[str, str] | None = None, *, to: str = "") -> Any:
+        """A file, sent from the page of its dossier."""
+        data = {"csrf": self.csrf, **(fields or {})}
+        return self.client.post(f"/dossiers/{to or self.portal.reference}/pieces", data=data, headers={"Origin": SITE},
+                                files={"file": (name, body, "application/octet-stream")})  # fmt: skip
+
 
 def hidden(page: str, name: str) -> str:
     """The value of a hidden field of a page."""
@@ -81,20 +93,25 @@ def hidden(page: str, name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def portal(postgres, template_database):
+def portal(postgres, template_database, tmp_path_factory):
     """Give the portal of a module."""
     name = f"web_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(f"create database {name} template {template_database}")
     engine = schema.engine(postgres.url(name), pool_size=5)
     world = peopled(postgres.url(name), engine)
-    settings = Settings(database_url=postgres.url(name), base_url=SITE)
+    settings = Settings(
+        database_url=postgres.url(name), base_url=SITE, files=tmp_path_factory.mktemp("files"), file_bytes=1_200_000
+    )
     made = Portal(world, create(settings, world.make, lambda: None), settings)
     (made.dossier,) = world.submit(title=TITLE, blockage=BLOCKAGE)
     made.reference = world.row(made.dossier).reference
     world.act(made.dossier, "triage", "ref0", to_unit="u1")
     world.act(made.dossier, "message", "ref1", message=MESSAGE)
     world.act(made.dossier, "note", "ref1", note=NOTE)
+    made.visitor("holder").join(PDF, FILE)
+    made.visitor("ref1").join(PDF, FILE_INSIDE, {"audience": "inside"})
+    made.shown, made.inside = (str(row.id) for row in world.sql("select id from files order by seq"))
     yield made
     engine.dispose()
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.web.conftest import BLOCKAGE, MESSAGE, NOTE, SITE, TITLE
+from tests.web.conftest import BLOCKAGE, FILE, FILE_INSIDE, MESSAGE, NOTE, SITE, TITLE
 
 WHO = ("nobody", "other", "holder", "ref6", "ref0", "ref1", "boss")
 # `other`: another holder; `ref6`: a unit that never had it; `ref0`: one that had it; `ref1`: the one that has it.
@@ -35,6 +36,9 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /pilotage                        303    403   403    403  403  403  200
 /dossiers/{ref}                  303    404   200    404  200  200  200
 /dossiers/{ref}/journal.json     303    404   200    404  200  200  403
+/dossiers/{ref}/pieces           303    404   303    404  303  303  303
+/dossiers/{ref}/pieces/{shown}   303    404   200    404  200  200  403
+/dossiers/{ref}/pieces/{inside}  303    404   404    404  200  200  403
 /dossiers/{ref}/accuses/{seq}.pdf 303    404   404    404  404  404  403
 /dossiers/{ref}/agir/write       303    404   200    404  404  404  404
 /dossiers/{ref}/agir/withdraw    303    404   200    404  404  404  404
@@ -52,6 +56,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 # Forms, sent with nothing in them: 422 is let in and told what is missing; 401 keeps what was typed.
 FORMS = """
 form                             nobody other holder ref6 ref0 ref1 boss
+/dossiers/{ref}/pieces           401    404   422    404  422  422  403
 /dossiers/{ref}/agir/write       401    404   422    404  404  404  404
 /dossiers/{ref}/agir/message     401    404   404    404  422  422  404
 /dossiers/{ref}/agir/note        401    404   404    404  422  422  404
@@ -77,6 +82,10 @@ GET /dossiers                    401    200   200    200  200  200  200
 GET /dossiers/{ref}              401    404   200    404  200  200  200
 GET /dossiers/{ref}/journal      401    404   200    404  200  200  200
 GET /dossiers/{ref}/clocks       401    404   200    404  200  200  200
+GET /dossiers/{ref}/files        401    404   200    404  200  200  403
+GET /dossiers/{ref}/files/{shown} 401   404   200    404  200  200  403
+GET /dossiers/{ref}/files/{inside} 401  404   404    404  200  200  403
+POST /dossiers/{ref}/files       401    404   422    404  422  422  403
 GET /dossiers/{ref}/acknowledgements       401 404 200 404 200 200 200
 GET /dossiers/{ref}/acknowledgements/{seq} 401 404 404 404 404 404 403
 GET /overview                    401    403   403    403  403  403  200
@@ -86,9 +95,10 @@ POST /dossiers/{ref}/write       401    404   422    404  422  422  422
 POST /dossiers/{ref}/message     401    404   422    404  422  422  422
 POST /dossiers/{ref}/escalate    401    404   422    404  422  422  422
 """
-# What may be read where the dossier shows: its texts, the message, the note between administrations.
+# What may be read where the dossier shows: its texts, the message, the note between administrations, the names of its files.
 READS = {
-    "holder": {TITLE, BLOCKAGE, MESSAGE}, "ref0": {TITLE, BLOCKAGE, MESSAGE, NOTE}, "ref1": {TITLE, BLOCKAGE, MESSAGE, NOTE},
+    "holder": {TITLE, BLOCKAGE, MESSAGE, FILE}, "ref0": {TITLE, BLOCKAGE, MESSAGE, NOTE, FILE, FILE_INSIDE},
+    "ref1": {TITLE, BLOCKAGE, MESSAGE, NOTE, FILE, FILE_INSIDE},
     "boss": set(), "other": set(), "ref6": set(), "nobody": set(),
 }  # fmt: skip
 # In whose lists it stands, under its reference.
@@ -106,7 +116,7 @@ def table(written):
 
 def filled(path, portal, who="nobody"):
     key = f"00000000-0000-4000-8000-00000000000{WHO.index(who)}"
-    return path.format(ref=portal.reference, key=key, secret="x" * 43, seq=1)
+    return path.format(ref=portal.reference, key=key, secret="x" * 43, seq=1, shown=portal.shown, inside=portal.inside)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +134,9 @@ def test_each_page_answers_each_relation_as_the_table_says_and_leaks_nothing(pag
     for who, expected in table(PAGES)[page].items():
         answer = visitors[who].get(filled(page, portal))
         assert answer.status_code == expected, (who, answer.text[:500])
-        seen = {words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE) if words in unescape(answer.text)}
+        seen = {
+            words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE, FILE, FILE_INSIDE) if words in unescape(answer.text)
+        }
         assert seen <= READS[who], who
         if page in ("/dossiers/{ref}", "/dossiers/{ref}/journal.json"):
             assert seen == READS[who], who
@@ -162,10 +174,12 @@ def test_each_endpoint_answers_each_relation_as_the_table_says_and_leaks_nothing
         assert answer.status_code == expected, (who, answer.text[:500])
         if answer.status_code >= 400:
             assert answer.headers["content-type"] == "application/problem+json"
-        seen = {words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE) if words in answer.text}
+        seen = {words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE, FILE, FILE_INSIDE) if words in answer.text}
         assert seen <= READS[who], who
         if path == "/dossiers/{ref}":
             assert seen == READS[who] & {TITLE, BLOCKAGE}, who
+        if path == "/dossiers/{ref}/files" and method == "GET":
+            assert seen == READS[who] & {FILE, FILE_INSIDE}, who
         if path == "/dossiers/{ref}/journal":
             assert seen == READS[who], who
             kinds = [event["kind"] for event in answer.json().get("events", [])]
@@ -193,6 +207,7 @@ def test_the_tables_name_every_route(portal):
     def plain(path):
         for wild in ("{name}", "{trigger}"):
             path = path.replace(wild, "write")
+        path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
         return path.replace("{seq:int}", "{seq}").partition("?")[0]
 
     told = {plain(page) for page in (*table(PAGES), *table(FORMS))} | ELSEWHERE

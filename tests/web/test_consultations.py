@@ -55,6 +55,7 @@ def test_the_service_consulted_has_the_request_in_its_queue_reads_the_dossier_an
     assert f"Avis sur le dossier {reference}" in service.get("/demi-heure").text
     read = service.get(f"/dossiers/{reference}")
     assert (read.status_code, "/agir/" in read.text) == (200, False)
+    assert ("Joindre une pièce" in read.text, "Joindre une pièce" in consulted) == (False, True)
     assert service.get(f"/dossiers/{reference}-A1/agir/assign").status_code == 200
     given = {"outcome": "favourable", "opinion": OPINION, "key": "g1"}
     done = service.post(f"/dossiers/{reference}-A1/agir/give", given)

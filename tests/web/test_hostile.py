@@ -10,7 +10,8 @@ VALUES = ("\x00", "a\x00b", "9" * 30, "-1", "é" * 3000, "' or 1=1 --", "%", "\u
 PAGES = (
     "/dossiers?apres={}", "/dossiers?clos={}", "/file?etape={}", "/file?sujet={}", "/file?commune={}", "/file?balle={}", "/file?apres={}",
     "/file?retard={}", "/communes?q={}", "/connexion?suite={}", "/connexion/lien/{}", "/dossiers/{}", "/dossiers/{}/agir/write",
-    "/deposer/{}", "/api/v1/dossiers/{}", "/api/v1/dossiers/{}/journal", "/api/v1/communes?q={}", "/api/v1/dossiers?after={}",
+    "/deposer/{}", "/dossiers/{}/pieces", "/dossiers/{}/pieces/{}", "/api/v1/dossiers/{}", "/api/v1/dossiers/{}/files", "/api/v1/dossiers/x/files/{}",
+    "/api/v1/dossiers/{}/journal", "/api/v1/communes?q={}", "/api/v1/dossiers?after={}",
     "/api/v1/dossiers?phase={}", "/api/v1/dossiers?topic={}", "/api/v1/dossiers?unit={}", "/api/v1/dossiers?limit={}", "/{}",
 )  # fmt: skip
 

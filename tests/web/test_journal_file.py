@@ -10,7 +10,7 @@ import typer
 
 from cli.journal_file import prove_file
 from states.errors import BadInput
-from tests.web.conftest import MESSAGE, NOTE
+from tests.web.conftest import FILE_INSIDE, MESSAGE, NOTE
 from workflow import texts
 from workflow.journal_file import verified
 
@@ -25,17 +25,17 @@ def proved(document, before=None):
     return verified(json.dumps(document).encode(), None if before is None else json.dumps(before).encode())
 
 
-def test_a_holder_proves_the_whole_chain_without_reading_the_note_and_a_desk_reads_it(portal):
+def test_a_holder_proves_the_whole_chain_without_reading_the_note_or_the_file_inside_and_a_desk_reads_them(portal):
     head = bytes(portal.world.value("select head from dossiers where id = :key", key=portal.dossier)).hex()
     mine, theirs = downloaded(portal, "holder"), downloaded(portal, "ref1")
-    for document, withheld in ((mine, 1), (theirs, 0)):
+    for document, withheld in ((mine, 2), (theirs, 0)):
         report = proved(document)
         assert (report.problems, report.head, report.withheld, report.unread) == ((), head, withheld, 0)
         assert report.events == portal.world.row(portal.dossier).seq
-    (hidden,) = [event for event in mine["events"] if event.get("withheld")]
-    assert set(hidden) == {"seq", "withheld", "hash"}
+    hidden = [event for event in mine["events"] if event.get("withheld")]
+    assert [set(event) for event in hidden] == [{"seq", "withheld", "hash"}] * 2
     bodies = {name: {text["body"] for text in one["texts"].values()} for name, one in (("m", mine), ("t", theirs))}
-    assert bodies["t"] - bodies["m"] == {NOTE}
+    assert bodies["t"] - bodies["m"] == {NOTE, FILE_INSIDE}
 
 
 def test_whatever_is_changed_is_told(portal):
