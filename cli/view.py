@@ -92,7 +92,11 @@ def four_lines(view: View) -> None:
         state += f" le {words.on(view.dossier.closed_at, view.zone)}"
         state += f", issue : {words.choice(view.dossier.outcome)}" if view.dossier.outcome else ""
     say.fact("État", state)
-    say.fact("La balle est chez", ball(view))
+    if view.about is not None:
+        say.fact("Avis sur le dossier", view.about)
+        say.fact("Avis attendu de", ball(view))
+    else:
+        say.fact("La balle est chez", ball(view))
     if view.dossier.closed_at is None:
         late = view.dossier.due_at is not None and view.dossier.due_at < view.now
         say.fact("Prochaine échéance", due(view), style="red" if late else "")

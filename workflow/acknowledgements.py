@@ -44,7 +44,6 @@ _NO_ADMINISTRATION = (
     "sens du code des relations entre le public et l'administration (CRPA)."
 )
 INDISPENSABLE = "piece_required"
-ERASED = "(texte effacé)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ class _Facts:
 
     def written(self, value: Any) -> str | None:
         """What was written in a field, or that it was erased."""
-        return self.texts.get(value["text"], ERASED) if isinstance(value, dict) and "text" in value else None
+        return self.texts.get(value["text"], texts.ERASED) if isinstance(value, dict) and "text" in value else None
 
 
 def letter(session: Session, dossier_id: int, seq: int, *, operator: str | None) -> tuple[Paper, Letter] | None:
