@@ -106,7 +106,9 @@ def test_every_answer_is_explained_in_two_languages_a_sentence_a_step_and_one_fo
     said = answer(case, LAW)["explanation"]
     rows = [0]  # how long each run of weekends is
     for step in said["steps"]:
-        plain = step["step"] == "skipped" and step["reason"] == "weekday" and date.fromisoformat(step["day"]).weekday() > 4
+        plain = (
+            step["step"] == "skipped" and step["reason"] == "weekday" and date.fromisoformat(step["day"]).weekday() > 4
+        )
         rows = [*rows[:-1], rows[-1] + 1] if plain else [*rows, 0]
     gathered = sum(length - 1 for length in rows if length >= GATHERED)
     assert len(said["steps"]) - gathered == len(said["fr"]) == len(said["en"]) > 0
