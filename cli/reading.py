@@ -116,7 +116,7 @@ def _consultations(seen: View) -> None:
     if not seen.consultations:
         return
     say.line()
-    say.line(f"Avis demandés{say.zone_note(seen.zone)}", style="bold")
+    say.line(f"Avis demandés{words.zone_note(seen.zone)}", style="bold")
     rows = []
     for one in seen.consultations:
         state = words.state(one.definition, one.state)
@@ -162,7 +162,7 @@ def _clocks(seen: View) -> None:
         )
     if rows:
         say.line()
-        say.line(f"Délais{say.zone_note(seen.zone)}", style="bold")
+        say.line(f"Délais{words.zone_note(seen.zone)}", style="bold")
         say.table(("Délai", "Depuis", "Échéance", "Où il en est"), rows)
 
 
@@ -203,7 +203,7 @@ def journal(ref: Ref, as_: As = None, json: Json = False) -> None:
             {"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]}
         )
         return
-    say.line(f"Journal du dossier {seen.reference}{say.zone_note(seen.zone)}", style="bold")
+    say.line(f"Journal du dossier {seen.reference}{words.zone_note(seen.zone)}", style="bold")
     _events(seen, seen.events)
 
 

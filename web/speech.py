@@ -93,7 +93,7 @@ class Speech:
     def _zone(self, zone: str) -> str:
         if zone == words.PARIS:
             return ""
-        return self._(" (heure de %s)") % zone.rpartition("/")[2].replace("_", " ")
+        return self._(" (heure de %s)") % words.place_of(zone)
 
     def until(self, at: datetime, now: datetime) -> str:
         """« dans 3 jours », « dépassée depuis 2 h »."""

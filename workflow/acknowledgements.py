@@ -133,10 +133,7 @@ class _Facts:
 
     def on(self, instant: datetime) -> str:
         """An instant on the clocks of the administration, with the place when that is not Paris."""
-        where = (
-            "" if self.zone.key == words.PARIS else f" (heure de {self.zone.key.rpartition('/')[2].replace('_', ' ')})"
-        )
-        return words.on(instant, self.zone.key) + where
+        return words.on(instant, self.zone.key) + words.zone_note(self.zone.key)
 
     def written(self, value: Any) -> str | None:
         """What was written in a field, or that it was erased."""

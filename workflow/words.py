@@ -11,6 +11,27 @@ if TYPE_CHECKING:
 
 PARIS = "Europe/Paris"
 """The zone of a dossier that no administration holds."""
+_PLACES = {
+    "Indian/Reunion": "La Réunion",
+    "America/St_Barthelemy": "Saint-Barthélemy",
+    "America/Marigot": "Saint-Martin",
+    "America/Miquelon": "Saint-Pierre-et-Miquelon",
+    "Pacific/Noumea": "Nouméa",
+    "Pacific/Wallis": "Wallis-et-Futuna",
+    "Indian/Kerguelen": "Kerguelen",
+}
+"""Time zones whose city is spelt otherwise in French."""
+
+
+def place_of(zone: str) -> str:
+    """The place whose clocks a time zone keeps, as one writes it."""
+    return _PLACES.get(zone) or zone.rpartition("/")[2].replace("_", " ")
+
+
+def zone_note(zone: str) -> str:
+    """What is said after a time that is not that of Paris."""
+    return "" if zone == PARIS else f" (heure de {place_of(zone)})"
+
 
 FIELDS = {
     "topic": "Le sujet, par son code (coupe-file directory list topics).",

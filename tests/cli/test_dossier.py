@@ -168,7 +168,7 @@ def test_dates_are_said_in_the_zone_of_the_unit(cli):
         "submit", "--topic", "permis-de-construire", "--commune", "97407", "--title", "Permis au Port", "--blockage",
         "Évaluation environnementale", "--as", "porteur-le-port",
     )  # fmt: skip
-    assert "(heure de Reunion)" in said.out
+    assert "(heure de La Réunion)" in said.out
 
 
 def test_a_desk_where_nobody_sits_is_said_to_be_empty(cli):
