@@ -165,8 +165,9 @@ def leave(
             {"login": left.login, "at": left.at, "seats": left.seats, "dossiers": [asdict(one) for one in left.given]}
         )
         return
-    handed = f"remis à {to}" if to else "rendus à l'administration"
-    say.line(f"{login} quitte {', '.join(left.seats)} ; {len(left.given)} dossiers {handed}.", style="green")
+    where = f"à {to}" if to else "à l'administration"
+    handed = say.count(len(left.given), "dossier remis", "dossiers remis")
+    say.line(f"{login} quitte {', '.join(left.seats)} ; {handed} {where}.", style="green")
     _given(left.given)
 
 

@@ -15,6 +15,7 @@ from states.errors import BadInput
 from states.migration import MIGRATE
 from workflow import access, words
 from workflow.access import find
+from workflow.consultations import Consultation
 from workflow.journal import Recorded
 from workflow.models import Unit
 from workflow.queue import Filters, Row
@@ -38,6 +39,7 @@ def show(ref: Ref, as_: As = None, last: Last = view.LAST_EVENTS, at: options.At
         return
     view.four_lines(seen)
     _contents(seen)
+    _consultations(seen)
     _clocks(seen)
     if when is None:
         _actions(seen)
@@ -63,6 +65,8 @@ def _shown(seen: View, last: int) -> dict[str, Any]:
         "clocks": running,
         "hold": dossier.hold.encode() if dossier.hold else None,
         "then": view.then(seen),
+        "about": seen.about,
+        "consultations": [_consulted(one) for one in seen.consultations],
         "allowed": [trigger.name for trigger in seen.allowed],
         "refused": {trigger.name: why for trigger, why in seen.closed_doors},
         "events": [_recorded(seen, event) for event in seen.events[len(seen.events) - last :]] if last else [],
@@ -89,6 +93,43 @@ def _contents(seen: View) -> None:
             if statement:
                 say.fact("Réponse", statement)
                 break
+
+
+def _consulted(one: Consultation) -> dict[str, Any]:
+    return {
+        "reference": one.reference,
+        "unit": one.unit,
+        "state": one.state,
+        "state_label": words.state(one.definition, one.state),
+        "since": one.since,
+        "due_at": one.due_at,
+        "closed_at": one.closed_at,
+        "silence": one.silence,
+        "outcome": one.outcome,
+        "question": one.question,
+        "opinion": one.opinion,
+    }
+
+
+def _consultations(seen: View) -> None:
+    """Who is consulted beside the dossier, since when and until when, and what silence makes of it."""
+    if not seen.consultations:
+        return
+    say.line()
+    say.line(f"Avis demandés{words.zone_note(seen.zone)}", style="bold")
+    rows = []
+    for one in seen.consultations:
+        state = words.state(one.definition, one.state)
+        if one.outcome and one.state != "dropped":
+            state += f" : {words.choice(one.outcome)}"
+        until = "" if one.due_at is None else say.short(one.due_at, seen.zone)
+        rows.append(
+            (one.reference, one.unit_name, say.short(one.since, seen.zone), until, words.silence(one.silence) or state)
+        )
+    say.table(("Avis", "Service consulté", "Depuis", "Jusqu'au", "Où il en est"), rows)
+    for one in seen.consultations:
+        if one.opinion:
+            say.fact(f"Avis de {one.unit_name}", one.opinion)
 
 
 def _value(seen: View, name: str, value: object) -> str:
@@ -121,7 +162,7 @@ def _clocks(seen: View) -> None:
         )
     if rows:
         say.line()
-        say.line(f"Délais{say.zone_note(seen.zone)}", style="bold")
+        say.line(f"Délais{words.zone_note(seen.zone)}", style="bold")
         say.table(("Délai", "Depuis", "Échéance", "Où il en est"), rows)
 
 
@@ -162,7 +203,7 @@ def journal(ref: Ref, as_: As = None, json: Json = False) -> None:
             {"id": seen.id, "reference": seen.reference, "events": [_recorded(seen, event) for event in seen.events]}
         )
         return
-    say.line(f"Journal du dossier {seen.reference}{say.zone_note(seen.zone)}", style="bold")
+    say.line(f"Journal du dossier {seen.reference}{words.zone_note(seen.zone)}", style="bold")
     _events(seen, seen.events)
 
 
@@ -214,6 +255,8 @@ def _details(seen: View, event: Recorded) -> str:
         parts.append(f"→ {seen.names['person'].get(event.effect['assignee'], 'une personne du service')}")
     if event.effect.get("outcome"):
         parts.append(f"issue : {words.choice(event.effect['outcome'])}")
+    if event.facts.get("consults") is not None:
+        parts.append(f"avis de {seen.names['unit'].get(event.facts['consults'], '?')}")
     if "clock" in event.command.get("args", {}):
         parts += _moved(seen, event, event.command["args"]["clock"])
     parts += _given(seen, event)
@@ -248,7 +291,9 @@ def _migrated(seen: View, event: Recorded) -> list[str]:
 def _given(seen: View, event: Recorded) -> list[str]:
     parts = []
     for name, value in event.command.get("args", {}).items():
-        if name == "motive":
+        if name == "request":
+            parts.append(f"avis {value}")
+        elif name == "motive":
             parts.append(words.choice(value))
         elif name == "answer_by":
             parts.append(f"réponse avant le {say.short(datetime.fromisoformat(value), seen.zone)}")
@@ -344,7 +389,7 @@ def _told(row: Row, now: datetime, *, sees: bool, own: bool) -> tuple[str, ...]:
     state = words.state(row.definition, row.state) + (" – mis de côté" if row.stuck else "")
     return (
         row.reference,
-        (row.title or "") if sees else row.topic or "",
+        f"Avis sur le dossier {row.about}" if row.about else (row.title or "") if sees else row.topic or "",
         row.place or row.commune or "",
         state,
         when,
@@ -365,5 +410,6 @@ def _queued(row: Row, *, sees: bool) -> dict[str, Any]:
         "unit": row.unit,
         "hold": row.held,
         "stuck": row.stuck,
+        "about": row.about,
         **({"title": row.title, "person": row.person} if sees else {}),
     }

@@ -124,11 +124,6 @@ def short(instant: datetime, zone: str = PARIS) -> str:
     return f"{local:%d/%m/%Y}" if ends_day(local) else f"{local:%d/%m/%Y %H:%M}"
 
 
-def zone_note(zone: str) -> str:
-    """What is said after a time that is not that of Paris."""
-    return "" if zone == PARIS else f" (heure de {zone.rpartition('/')[2].replace('_', ' ')})"
-
-
 def until(instant: datetime, now: datetime) -> str:
     """How far an instant is: « dans 3 jours », « dépassée depuis 2 h »."""
     ahead = instant >= now

@@ -22,7 +22,7 @@ def ball(view: View) -> str:
     hold = dossier.hold
     if hold is not None and view.awaited is not None:
         who = "un tiers" if view.awaited == THIRD_PARTY else "le porteur de projet"
-        return f"{who}, jusqu'au {words.on(hold.until, view.zone)}{say.zone_note(view.zone)} ({_asked_by(view)}{words.choice(hold.motive)})"
+        return f"{who}, jusqu'au {words.on(hold.until, view.zone)}{words.zone_note(view.zone)} ({_asked_by(view)}{words.choice(hold.motive)})"
     return unit
 
 
@@ -62,7 +62,7 @@ def due(view: View) -> str:
     if dossier.due_at is None:
         return "aucune"
     label = words.next_due(view.definition, dossier)
-    when = words.on(dossier.due_at, view.zone) + say.zone_note(view.zone)
+    when = words.on(dossier.due_at, view.zone) + words.zone_note(view.zone)
     return f"{when} – {label} ({say.until(dossier.due_at, view.now)})"
 
 
@@ -92,7 +92,11 @@ def four_lines(view: View) -> None:
         state += f" le {words.on(view.dossier.closed_at, view.zone)}"
         state += f", issue : {words.choice(view.dossier.outcome)}" if view.dossier.outcome else ""
     say.fact("État", state)
-    say.fact("La balle est chez", ball(view))
+    if view.about is not None:
+        say.fact("Avis sur le dossier", view.about)
+        say.fact("Avis attendu de", ball(view))
+    else:
+        say.fact("La balle est chez", ball(view))
     if view.dossier.closed_at is None:
         late = view.dossier.due_at is not None and view.dossier.due_at < view.now
         say.fact("Prochaine échéance", due(view), style="red" if late else "")

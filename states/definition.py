@@ -30,6 +30,8 @@ from pydantic import (
 from states.errors import DefinitionError, shown
 
 SCHEMA = 1
+CONSULT = "consult"
+"""The trigger by which a service is consulted beside a dossier, if its effect says so."""
 
 Phase = Literal["submitted", "triaged", "escalated", "resolved"]
 Seat = Literal["holder", "assignee", "unit", "head", "manager"]
@@ -41,6 +43,7 @@ Guard = Literal[
     "assigned",
     "clock_correctable",
     "clock_extendable",
+    "consults_another_unit",
     "hold_open",
     "member_of_unit",
     "no_open_hold",
@@ -54,6 +57,7 @@ Effect = Literal[
     "assign",
     "climb",
     "close_hold",
+    "consult",
     "correct_clock",
     "descend",
     "extend_clock",
@@ -418,12 +422,16 @@ class Effective(Model):
 
 
 class Definition(Model):
-    """A workflow definition. `effective` picks it by the date of submission; a dossier keeps the version it began under."""
+    """A workflow definition. `effective` picks it by the date of submission; a dossier keeps the version it began under.
+
+    `purpose: opinion`: what is opened under it is no dossier of a holder, but what a service is asked about one.
+    """
 
     schema_: int = Field(alias="schema", ge=SCHEMA, le=SCHEMA)
     id: Id
     version: int = Field(ge=1, le=1_000_000)
     title: Words | None = None
+    purpose: Literal["opinion"] | None = None
     effective: Effective
     initial: Name
     states: dict[Name, State]
@@ -637,7 +645,7 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
                 if word not in definition.fields:
                     yield (*place, part), f"champ inconnu « {word} » ; accepté : {', '.join(definition.fields)}"
         for guard, field in (("clock_extendable", "clock"), ("clock_extendable", "extension"), ("clock_correctable", "clock"),
-                             ("clock_correctable", "started"), ("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("unit_competent_or_forced", "to_unit"),
+                             ("clock_correctable", "started"), ("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("consults_another_unit", "consulted"), ("unit_competent_or_forced", "to_unit"),
                              ("answer_by_ahead", "answer_by")):  # fmt: skip
             if guard in trigger.guards and field not in trigger.needs:
                 yield (*place, "needs"), f"le garde {guard} lit le champ {field}, qui n'est pas exigé"
@@ -670,6 +678,10 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*place, "guards"), "close_hold demande le garde hold_open"
         if "place_on_rung" in trigger.effects and "to_unit" not in trigger.needs:
             yield (*place, "needs"), "place_on_rung demande to_unit"
+        if "consult" in trigger.effects and trigger.name != CONSULT:
+            yield (*place, "effects"), f"seul un déclencheur nommé « {CONSULT} » consulte"
+        if "consult" in trigger.effects and "consults_another_unit" not in trigger.guards:
+            yield (*place, "guards"), "consult demande le garde consults_another_unit"
         if "assign" in trigger.effects and "to_user" not in trigger.needs:
             yield (*place, "needs"), "assign demande to_user"
     yield from _hold_ends(definition)
@@ -700,7 +712,7 @@ def _asked(
 
 
 def _fields(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
-    typed = {"to_unit": "unit", "to_user": "person", "motive": "choice", "seen": "version", "outcome": "choice",
+    typed = {"to_unit": "unit", "consulted": "unit", "to_user": "person", "motive": "choice", "seen": "version", "outcome": "choice",
              "clock": "clock", "extension": "code", "started": "instant"}  # fmt: skip
     for name, kind in typed.items():
         rule = definition.fields.get(name)

@@ -28,10 +28,11 @@ Span = tuple[datetime, datetime]
 class Kinds:
     """What the events of a definition mean to a report, by their kind; made once for each definition."""
 
-    __slots__ = ("answers", "climbs", "families", "labels", "name", "rungs")
+    __slots__ = ("answers", "beside", "climbs", "families", "labels", "name", "rungs")
 
     def __init__(self, definition: Definition) -> None:
         self.name = f"{definition.id}@{definition.version}"
+        self.beside = definition.purpose is not None
         self.families: Mapping[str, str] = {name: rule.family for name, rule in definition.clocks.items()}
         self.labels: Mapping[str, str] = {name: rule.label or name for name, rule in definition.clocks.items()}
         self.rungs = tuple(rung.rung for rung in definition.ladder)
@@ -123,6 +124,8 @@ class Facts:
     reopened: int = 0
     path: tuple[str, ...] = ()
     """The rungs that it was on, in order."""
+    beside: bool = False
+    """Whether it is no dossier of a holder, but what a service is asked about one."""
 
     def held(self, until: datetime) -> timedelta:
         """How long the holder or a third party had the ball, up to an instant."""
@@ -283,6 +286,7 @@ class _Draft:
             tuple(sorted(self.vacant)),
             self.reopened,
             tuple(self.path),
+            self.line.kinds.beside,
         )
 
 

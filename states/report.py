@@ -32,7 +32,8 @@ _NONE = timedelta(0)
 class Wanted:
     """Which dossiers and promises a report is about; None: all.
 
-    Dossiers are those submitted from `since` on and before `until`. With a unit or a rung, a dossier is that of the one
+    Dossiers are those submitted from `since` on and before `until`; what is asked beside a dossier (an avis) is none, unless
+    its own definition is asked for by `version`. With a unit or a rung, a dossier is that of the one
     that has it now or had it last, a promise of the one that it is put to the account of.
     """
 
@@ -50,13 +51,18 @@ class Wanted:
             (self.since is None or facts.submitted >= self.since)
             and (self.until is None or facts.submitted < self.until)
             and (self.topic is None or facts.topic == self.topic)
-            and (self.version is None or self.version in (facts.definition, facts.definition.partition("@")[0]))
+            and (not facts.beside if self.version is None else self.version in _names(facts.definition))
             and (self.place is None or self.place(facts.commune, facts.submitted))
         )
 
     def at(self, unit: int | None, rung: str | None) -> bool:
         """Whether what stands there is."""
         return (self.unit is None or (unit or 0) == self.unit) and (self.rung is None or (rung or "") == self.rung)
+
+
+def _names(definition: str) -> tuple[str, str]:
+    """« coupe-file@2 » is asked for by that, or by its name alone."""
+    return definition, definition.partition("@")[0]
 
 
 @dataclass(slots=True)

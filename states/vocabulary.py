@@ -116,6 +116,12 @@ def _another_unit(draft: Draft) -> Refusal:
     return None
 
 
+def _consults_another_unit(draft: Draft) -> Refusal:
+    if draft.args["consulted"] == draft.dossier.unit:
+        return "same_unit", "cette administration tient le dossier : elle n'a pas à s'en demander l'avis"
+    return None
+
+
 def _unit_competent_or_forced(draft: Draft) -> Refusal:
     rung = _rung_of(draft, draft.args["to_unit"])
     if rung is not None and rung < len(draft.definition.ladder):
@@ -315,6 +321,11 @@ def _close_hold(draft: Draft) -> None:
     draft.rate_clocks()
 
 
+def _consult(draft: Draft) -> None:
+    """Nothing of the dossier changes: its journal says who is consulted, whoever has the ball keeps it."""
+    draft.facts["consults"] = draft.args["consulted"]
+
+
 def _release_rung_clocks(draft: Draft) -> None:
     """A rung's clock has nobody left to ask: the definition's own `stop` ends it; the vacancies are kept as facts."""
     draft.facts["vacant"] = [rung.index for rung in draft.context.rungs if rung.unit is None or not rung.staffed]
@@ -328,6 +339,7 @@ GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "assigned": _assigned,
     "clock_correctable": _clock_correctable,
     "clock_extendable": _clock_extendable,
+    "consults_another_unit": _consults_another_unit,
     "hold_open": _hold_open,
     "member_of_unit": _member_of_unit,
     "no_open_hold": _no_open_hold,
@@ -341,6 +353,7 @@ EFFECTS: dict[str, Callable[[Draft], None]] = {
     "assign": _assign,
     "climb": _climb,
     "close_hold": _close_hold,
+    "consult": _consult,
     "correct_clock": _correct_clock,
     "descend": _descend,
     "extend_clock": _extend_clock,

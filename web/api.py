@@ -25,7 +25,8 @@ from states.dossier import Actor
 from states.errors import BadInput, Refused
 from web import calculator
 from web.downloads import PDF, pdf_of
-from workflow import access, acknowledgements, attempts, dossiers, law, queue, tokens, why, words
+from workflow import access, acknowledgements, attempts, consultations, dossiers, law, queue, tokens, why, words
+from workflow.consultations import Consultation
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
 from workflow.models import Unit
@@ -123,6 +124,7 @@ class Listed(BaseModel):
     outcome: str | None
     ball: Literal["unit", "holder", "nobody"]
     title: str | None
+    about: str | None = Field(description="The dossier that this request for an avis is about; null for a dossier.")
 
 
 class ListedPage(BaseModel):
@@ -143,6 +145,24 @@ class Clock(BaseModel):
     due: datetime
     end: datetime | None
     paused: bool
+
+
+class ConsultationSaid(BaseModel):
+    """A service consulted beside a dossier. `silence` is the outcome that silence has, while the request is open; what is
+    asked and answered is null for a holder.
+    """
+
+    reference: str
+    unit: UnitSaid
+    state: str
+    state_label: str
+    since: datetime
+    due_at: datetime | None
+    closed_at: datetime | None
+    silence: str | None
+    outcome: str | None
+    question: str | None
+    opinion: str | None
 
 
 class Shown(BaseModel):
@@ -167,6 +187,8 @@ class Shown(BaseModel):
     clocks: list[Clock]
     allowed: list[str]
     refused: dict[str, str]
+    about: str | None = Field(description="The dossier that this request for an avis is about; null for a dossier.")
+    consultations: list[ConsultationSaid]
     now: datetime
 
 
@@ -472,7 +494,7 @@ def act(
             optional = {name for one in view.definition.triggers if one.name == trigger for name in one.optional}
             if "seen" in optional:
                 args.setdefault("seen", seen[1])  # also under the lock
-        acting = dossiers.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=own(caller, key))
+        acting = consultations.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=own(caller, key))
         result = dossiers.one(acting)
     caller.request.app.state.ring()
     response.headers["ETag"] = f'"{result.version}"'
@@ -530,6 +552,7 @@ def _listed(row: Row) -> Listed:
         phase=row.phase, version=row.version, unit=_unit(row.unit, row.unit_name), topic=row.topic, commune=row.commune,
         commune_name=row.place, due_at=row.due_at, closed_at=row.closed_at, outcome=row.outcome,
         ball="nobody" if row.phase == "resolved" else "holder" if row.held else "unit", title=row.title,
+        about=row.about,
     )  # fmt: skip
 
 
@@ -553,7 +576,16 @@ def _shown(view: View) -> Shown:
         ball="nobody" if dossier.closed_at else "holder" if dossier.hold else "unit", due_at=dossier.due_at,
         closed_at=dossier.closed_at, outcome=dossier.outcome, data=data, texts=texts if view.sees_texts else {},
         clocks=running, allowed=[one.name for one in view.allowed],
-        refused={one.name: why for one, why in view.closed_doors}, now=view.now,
+        refused={one.name: why for one, why in view.closed_doors}, about=view.about,
+        consultations=[_consulted(one) for one in view.consultations], now=view.now,
+    )  # fmt: skip
+
+
+def _consulted(one: Consultation) -> ConsultationSaid:
+    return ConsultationSaid(
+        reference=one.reference, unit=UnitSaid(code=one.unit, name=one.unit_name), state=one.state,
+        state_label=words.state(one.definition, one.state), since=one.since, due_at=one.due_at, closed_at=one.closed_at,
+        silence=one.silence, outcome=one.outcome, question=one.question, opinion=one.opinion,
     )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def status_of(error: CoupeFileError) -> int:
         return 503
     if error.code == "unknown" and isinstance(error, Refused):
         return 404
-    if error.code in ("role", "csrf", "scope"):
+    if error.code in ("role", "csrf", "scope", "read_only"):
         return 403
     if error.code == "often":
         return 429

@@ -58,7 +58,7 @@ def section(
     found = attachments.listed(session, view.id, visit.actor, scans=scans)
     return Section(
         tuple(Line(file, _who(visit, file.person, file.person_name, file.unit, file.role), _readers(visit, file)) for file in found),
-        view.dossier.closed_at is None, scans, admission.ACCEPTED, admission.SUFFIXES, attachments.bounds(visit.settings), problems or {}, typed or {},
+        view.dossier.closed_at is None and access.may_act(visit.actor, view.dossier.units), scans, admission.ACCEPTED, admission.SUFFIXES, attachments.bounds(visit.settings), problems or {}, typed or {},
     )  # fmt: skip
 
 

@@ -20,7 +20,17 @@ from states.flags import flags
 from web import attached
 from web.downloads import pdf_of
 from web.visit import NotForThisSeat, Posted, SignedIn, Visit, go
-from workflow import access, acknowledgements, directory, dossiers, invitations, journal_file, parties, projects
+from workflow import (
+    access,
+    acknowledgements,
+    consultations,
+    directory,
+    dossiers,
+    invitations,
+    journal_file,
+    parties,
+    projects,
+)
 from workflow.preview import preview
 from workflow.view import View, load, written
 
@@ -124,7 +134,9 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     key = fields.get("key") or None
     try:
         with visit.writing() as session:
-            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key)))
+            dossiers.one(
+                consultations.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key))
+            )
     except Stale as error:
         with visit.reading() as session:
             view = _found(visit, session, ref)
@@ -215,11 +227,22 @@ def _form(
     return visit.page(
         "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
         problems=problems or {}, moved=moved, flagged=flagged, stale=stale, changes=changes,
-        places=_places(visit, session, view) if "to_unit" in names else [],
+        places=_places(visit, session, view) if "to_unit" in names
+        else _services(session, view) if "consulted" in names else [],
         people=_people(session, view) if "to_user" in names else [],
         effects=_effects(visit, view) if "motive" in names else {},
         forced="forced" in trigger.optional, seen="seen" in trigger.optional,
     )  # fmt: skip
+
+
+def _services(session: Session, view: View) -> list[Place]:
+    """The services that are usually consulted on this topic at this place, but for those that have an open request."""
+    asked = {one.unit for one in view.consultations if one.closed_at is None}
+    return [
+        Place(code, name, "", staffed=True, here=view.unit is not None and code == view.unit.code, proposed=False)
+        for code, name, _ in consultations.usual(session, view.dossier.data, view.now)
+        if code not in asked
+    ]
 
 
 _UNITS = "select id, code, name from units where id = any(:ids)"
@@ -292,7 +315,7 @@ def _args(view: View, trigger: Trigger, fields: Mapping[str, str]) -> tuple[dict
     for name in (*trigger.needs, *trigger.optional):
         value = fields.get(name, "").strip()
         rule = view.definition.fields[name]
-        if name == "to_unit" and value == OTHER:
+        if rule.type == "unit" and value == OTHER:
             value = fields.get("other_unit", "").strip()
         if rule.type == "instant" and value:
             try:
@@ -313,7 +336,7 @@ def _args(view: View, trigger: Trigger, fields: Mapping[str, str]) -> tuple[dict
 def _beside(trigger: Trigger, error: CoupeFileError) -> dict[str, CoupeFileError]:
     """A refusal beside the field that it is about, else at the top."""
     known = (*trigger.needs, *trigger.optional)
-    field = {"term_passed": "answer_by", "term_too_far": "answer_by", "not_competent": "to_unit", "same_unit": "to_unit",
+    field = {"term_passed": "answer_by", "term_too_far": "answer_by", "not_competent": "to_unit", "same_unit": "consulted" if "consulted" in known else "to_unit",
              "rung_reserved": "to_unit", "not_a_member": "to_user"}.get(error.code, error.field or "")  # fmt: skip
     return {field if field in known else "": error}
 

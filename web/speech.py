@@ -24,7 +24,7 @@ from workflow.queue import Row
 from workflow.view import View, asking, written
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-QUICK = ("triage", "hold", "escalate", "resolve")
+QUICK = ("triage", "hold", "consult", "escalate", "resolve", "give")
 SILENCE = "Le silence gardé sur cette demande ne vaut pas acceptation."
 
 
@@ -93,7 +93,7 @@ class Speech:
     def _zone(self, zone: str) -> str:
         if zone == words.PARIS:
             return ""
-        return self._(" (heure de %s)") % zone.rpartition("/")[2].replace("_", " ")
+        return self._(" (heure de %s)") % words.place_of(zone)
 
     def until(self, at: datetime, now: datetime) -> str:
         """« dans 3 jours », « dépassée depuis 2 h »."""
@@ -136,6 +136,10 @@ class Speech:
     def act(self, definition: Definition, trigger: str) -> str:
         """What is asked, from its label."""
         return self._(words.event(definition, trigger))
+
+    def silence(self, outcome: str | None) -> str:
+        """What the silence of a service consulted is taken for, or nothing."""
+        return self._(words.silence(outcome)) if outcome else ""
 
     # --- the four lines -----------------------------------------------------------------------------------------------
 
@@ -311,6 +315,8 @@ class Speech:
         }
         if view.actor.role != "holder":  # letters speak to the holder
             known["hold"] = self._("Une réponse est demandée au porteur")
+        if kind == SUBMIT and definition.purpose is not None:
+            known[SUBMIT] = self.state(definition, definition.initial)
         if kind in known:
             return known[kind]
         found = letters.happened(kind)
@@ -345,6 +351,10 @@ class Speech:
             parts.append(self._("échelons sans personne : %s") % vacant)
         if event.effect.get("outcome"):
             parts.append(self._("issue : %s") % self.choice(event.effect["outcome"]))
+        if event.facts.get("consults") is not None:
+            parts.append(self._("service consulté : %s") % view.names["unit"].get(event.facts["consults"], "?"))
+        if isinstance(args.get("request"), str):
+            parts.append(self._("avis %s") % args["request"])
         if args.get("clock"):
             parts.append(self.clock(definition, args["clock"]))
             moved = event.effect.get("clocks", {}).get(args["clock"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,24 +51,49 @@ def scope(actor: Actor) -> Scope:
     return Scope("false", {})
 
 
+def reads(actor: Actor) -> Scope:
+    """The dossiers that an actor may read: those of `scope`, and for a unit what a request for its avis concerns.
+
+    A service that is consulted reads the dossier for as long as it is open; who has had the dossier reads the requests.
+    """
+    acts = scope(actor)
+    if actor.role in SEES_ALL or actor.role == "holder" or actor.unit is None:
+        return acts
+    return Scope(f"({acts.sql} or {_CONSULTED} or {_ASKED})", acts.params)
+
+
+_CONSULTED = """(d.phase <> 'resolved' and exists (
+    select from consultations c where c.parent_id = d.id and c.unit_id = :scope))"""
+_ASKED = """exists (select from consultations c join dossiers p on p.id = c.parent_id
+    where c.dossier_id = d.id and :scope = any(p.units))"""
+
+
+def may_act(actor: Actor, units: Sequence[int]) -> bool:
+    """Whether an actor who may read a dossier that was given to these units may also act on it, in their role."""
+    return actor.role in SEES_ALL or actor.role == "holder" or actor.unit in units
+
+
 def files(actor: Actor) -> Scope:
-    """The files `f` of dossiers `d` that an actor may see: those who read texts, within their scope; a holder none of
+    """The files `f` of dossiers `d` that an actor may see: those who read texts, of what they read; a holder none of
     those that are inside the administrations.
     """
     if actor.role not in SEES_TEXTS:
         return Scope("false", {})
-    within = scope(actor)
+    within = reads(actor)
     return Scope(f"{within.sql} and f.audience = 'holder'", within.params) if actor.role == "holder" else within
 
 
 def find(session: Session, given: str, actor: Actor) -> int:
-    """The key of a dossier within the actor's scope, from its reference or its number. Raises Refused, BadInput."""
+    """The key of a dossier that the actor may read, from its reference or its number. Raises Refused, BadInput.
+
+    What may then be asked of it is for the act itself, whose own query has the narrower `scope`.
+    """
     if not 0 < len(given) <= MAX_REFERENCE or not given.isprintable():
         raise BadInput(
             "dossier", "référence illisible", field="DOSSIER", accepted="une référence comme 64-0117, ou un numéro"
         )
     number = int(given) if given.isascii() and given.isdecimal() and int(given) <= MAX_ID else None
-    within = scope(actor)
+    within = reads(actor)
     statement = (
         "select d.id from dossiers d where (d.reference = :given or d.id = cast(:number as bigint)) "  # noqa: S608  (a scope is ours)
         f"and {within.sql} order by d.reference = :given desc limit 1"

@@ -44,7 +44,6 @@ _NO_ADMINISTRATION = (
     "sens du code des relations entre le public et l'administration (CRPA)."
 )
 INDISPENSABLE = "piece_required"
-ERASED = "(texte effacé)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +133,11 @@ class _Facts:
 
     def on(self, instant: datetime) -> str:
         """An instant on the clocks of the administration, with the place when that is not Paris."""
-        where = (
-            "" if self.zone.key == words.PARIS else f" (heure de {self.zone.key.rpartition('/')[2].replace('_', ' ')})"
-        )
-        return words.on(instant, self.zone.key) + where
+        return words.on(instant, self.zone.key) + words.zone_note(self.zone.key)
 
     def written(self, value: Any) -> str | None:
         """What was written in a field, or that it was erased."""
-        return self.texts.get(value["text"], ERASED) if isinstance(value, dict) and "text" in value else None
+        return self.texts.get(value["text"], texts.ERASED) if isinstance(value, dict) and "text" in value else None
 
 
 def letter(session: Session, dossier_id: int, seq: int, *, operator: str | None) -> tuple[Paper, Letter] | None:

@@ -226,6 +226,9 @@ from counters where (cast(:since as date) is null or month >= :since) and (cast(
   and (cast(:unit as integer) is null or unit_id = :unit)
   and (cast(:departement as text) is null or departement = :departement)
   and (cast(:topic as text) is null or topic = :topic)
+  and case when cast(:definition as text) is null then definition not in (
+      select name || '@' || version from definitions where body ->> 'purpose' is not null)
+      else cast(:definition as text) in (definition, split_part(definition, '@', 1)) end
 group by 1, 2, 3
 """
 
@@ -239,12 +242,15 @@ def read(
     unit: int | None = None,
     departement: str | None = None,
     topic: str | None = None,
+    definition: str | None = None,
 ) -> Mapping[tuple[str, str, str], int]:
     """The counters of whole months by (family, clock, measure), with open promises sorted by their lateness at `now`;
-    what is of dossiers, and not of a clock, has an empty family and clock. `since` and `until` are days of months.
+    what is of dossiers, and not of a clock, has an empty family and clock. `since` and `until` are days of months. What is
+    asked beside a dossier (an avis) is counted only where its `definition` (`avis`, `avis@1`) is asked for.
     """
     asked = {
         "open": OPEN, "now": now, "since": since and since.replace(day=1), "until": until and until.replace(day=1),
         "unit": unit, "departement": departement, "topic": topic,
+        "definition": definition,
     }  # fmt: skip
     return {(row[0], row[1], row[2]): int(row[3]) for row in session.execute(text(_READ), asked)}

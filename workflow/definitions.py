@@ -165,6 +165,12 @@ def _readable(session: Session, wanted: Select[Any]) -> list[int]:
     return found
 
 
+def beside(session: Session) -> list[int]:
+    """The keys of the definitions of what is asked beside a dossier: of avis."""
+    found = text("select id from definitions where body ->> 'purpose' is not null")
+    return list(session.execute(found).scalars())
+
+
 def suspend(session: Session, key: int, why: str) -> None:
     """Stop the clock on a whole version, whose people go on. Health is red until it is resumed."""
     session.execute(update(DefinitionRow).where(DefinitionRow.id == key).values(state="suspended", why=why[:500]))

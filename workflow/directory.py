@@ -21,6 +21,8 @@ from states.almanac import Almanac
 from states.definition import Definition
 from states.dossier import Context, Dossier, Json, Rung
 from states.errors import BadInput
+from states.ladder import Place
+from states.ladder import Unit as Service
 from workflow import administrations as units
 from workflow import almanac, places, territories
 from workflow.models import Commune, Competence, Person, Unit
@@ -49,8 +51,18 @@ class Administrations:
         known = places.known_topics().get(topic)
         if known is None or commune not in france():
             return None
-        place = places.place(commune, at.astimezone(PARIS).date(), self.perimeters)
-        return self.directory.ladder(known, place, at)
+        return self.directory.ladder(known, self._place(commune, at), at)
+
+    def consulted(self, topic: str, commune: str, at: datetime) -> list[tuple[str, Service]]:
+        """The services that are usually consulted on a topic in a commune, each with the kind that it is asked as."""
+        known = places.known_topics().get(topic)
+        if known is None or commune not in france():
+            return []
+        found = self.directory.consulted(known, self._place(commune, at), at)
+        return [(kind, unit) for kind, unit in found if unit is not None]
+
+    def _place(self, commune: str, at: datetime) -> Place:
+        return places.place(commune, at.astimezone(PARIS).date(), self.perimeters)
 
 
 @dataclass(slots=True)
@@ -207,7 +219,7 @@ on conflict (code) do nothing
 
 
 def keep_places(session: Session, asked: Iterable[Mapping[str, Any]], at: datetime) -> None:
-    """Give a row to every commune of dossiers about to be opened, and to every mairie that stands on their ladders.
+    """Give a row to every commune of dossiers about to be opened, and to every mairie on their ladders or to be consulted.
 
     A mairie keeps the calendar of its préfecture. `asked` are the fields of the dossiers; what is wrong in them is left to
     their own check.
@@ -223,9 +235,9 @@ def keep_places(session: Session, asked: Iterable[Mapping[str, Any]], at: dateti
             continue
         communes[commune] = places.place(commune).name
         near = next((one.unit.code for one in rungs if one.unit and _PREFECTURE in one.unit.kinds), None)
-        for rung in rungs:
-            if rung.unit is not None and rung.unit.code not in found.keys:
-                wanted[rung.unit.code] = (rung.unit.name, near)
+        units = [rung.unit for rung in rungs if rung.unit is not None]
+        units += [unit for _, unit in found.consulted(topic, commune, at)]
+        wanted |= {unit.code: (unit.name, near) for unit in units if unit.code not in found.keys}
     if communes:
         session.execute(text(_COMMUNES), {"codes": list(communes), "names": list(communes.values())})
     if wanted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from states import fields
 from states.decide import decide
 from states.decide import submit as decide_submit
-from states.dossier import DUE, Act, Actor, Clock, Context, Dossier, Hold, Json
+from states.dossier import DUE, Act, Actor, Clock, Context, Dossier, Hold, Json, Rung
 from states.errors import BadInput, CoupeFileError, Refused
 from workflow import access, directory, texts
 from workflow.apply import LANE_BULK, LANE_PEOPLE, SLICE, Change, Opening, apply, connection, open_dossiers
@@ -58,7 +58,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What opens a dossier. `key` makes a repeat harmless."""
+    """What opens a dossier. `key` makes a repeat harmless; `unit` is the service that is asked for an avis."""
 
     args: Mapping[str, Any]
     definition: str = "coupe-file"
@@ -66,6 +66,7 @@ class Submission:
     key: str | None = None
     at: datetime | None = None
     reference: str | None = None
+    unit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,11 @@ def _open(session: Session, submissions: Sequence[Submission], actor: Actor) -> 
         definition = loaded.compiled.definition
         given = directory.resolve(session, definition, dict(submission.args))
         args, aside = texts.set_aside(definition, key, fields.check(definition, definition.submission, given))
-        context = directory.contexts(session, [Dossier(data=args)], at, revision)[0]
+        if (definition.purpose is None) != (submission.unit is None):
+            raise Refused("purpose", "un avis se demande depuis un dossier", field="definition", accepted="consult")
+        context = directory.contexts(session, [Dossier(data=args, unit=submission.unit)], at, revision)[0]
+        if submission.unit is not None:  # whatever the ladder of its topic and place
+            context = replace(context, rungs=(Rung(0, submission.unit, staffed=bool(context.members)),))
         decision = decide_submit(loaded.compiled, actor, args=args, data=args, context=context, at=at)
         changes.append(Change(key, GENESIS, loaded, decision, aside))
         openings.append(Opening(submission.reference or _reference(key, args), submission.key))

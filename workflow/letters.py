@@ -11,6 +11,7 @@ from states.attachment import ATTACH
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.dossier import Json
 from states.explanation import LANGUAGES, ends_day
+from workflow import words
 from workflow.outbox import Outgoing
 from workflow.vacancies import KIND
 
@@ -63,6 +64,20 @@ _HAPPENED = {
         "une personne ne porte plus le dossier",
         "Une personne qui portait le dossier avec vous l'a quitté.",
     ),
+    "consult": ("avis demandé à un service", "Un service est consulté sur ce dossier."),
+    "give": ("avis rendu", "L'avis est rendu."),
+    "opinion_given": ("avis rendu", "Un service consulté a rendu son avis. Il est à lire dans le dossier."),
+    "opinion_silent": (
+        "délai passé sans avis",
+        "Un service consulté n'a pas rendu son avis à temps. Ce que vaut son silence est à lire dans le dossier.",
+    ),
+    "deem_favourable": ("avis réputé favorable", "Faute de réponse à temps, l'avis est réputé favorable."),
+    "deem_unfavourable": ("avis réputé défavorable", "Faute de réponse à temps, l'avis est réputé défavorable."),
+    "deem_without_observation": (
+        "avis réputé sans observation",
+        "Faute de réponse à temps, l'avis est réputé rendu sans observation.",
+    ),
+    "drop": ("demande d'avis devenue sans objet", "Le dossier est clos : votre avis n'est plus attendu."),
     "decide": ("décision rendue", "La décision globale est rendue. Elle est à lire dans le dossier."),
 }
 _RECORDED = {
@@ -89,7 +104,9 @@ def letter(notice: Outgoing) -> tuple[str, str]:
     short, sentence = _what(notice, zone)
     lines = [sentence, "", f"Dossier : {notice.reference}" + (f" – {notice.title}" if notice.title else "")]
     lines.append(f"État : {notice.state_label}")
-    if notice.unit:
+    if notice.about is not None:
+        lines.append(f"Avis sur le dossier : {notice.about}")
+    elif notice.unit:
         lines.append(f"La balle est chez : {notice.unit}" + (f" ({notice.rung_label})" if notice.rung_label else ""))
     if notice.due_at is not None:
         lines.append(f"Prochaine échéance : {date(notice.due_at, zone)}")
@@ -130,8 +147,20 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
         return "dossier sans échéance", "Aucune horloge ne court plus sur ce dossier, et il est toujours ouvert."
     if "was" in cause:
         return _moved(cause, clock, zone)
+    if cause["kind"] == SUBMIT and notice.about is not None:
+        return _asked(notice)
     found = _HAPPENED.get(cause["kind"])
     return found or (cause["kind"], f"Événement : {cause['kind']}.")
+
+
+def _asked(notice: Outgoing) -> tuple[str, str]:
+    """That a service is asked for its avis, and what its silence would be taken for."""
+    then = words.silence(notice.silence)
+    lines = [
+        "Votre avis est demandé sur un dossier qu'une autre administration tient ; la question est à lire en ligne."
+    ]
+    lines += [f"{then[0].upper()}{then[1:]}."] if then else []
+    return "votre avis est demandé", " ".join(lines)
 
 
 def _vacancy(notice: Outgoing) -> tuple[str, str]:

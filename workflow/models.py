@@ -329,6 +329,22 @@ class Party(Base):
     person_id: Mapped[int]
 
 
+class Consultation(Base):
+    """An avis: the request, a dossier of its own, and the dossier that it is about; `unit_id` is the service consulted."""
+
+    __tablename__ = "consultations"
+    __table_args__ = (
+        PrimaryKeyConstraint("dossier_id", name="pk_consultations"),
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_consultations_dossier"),
+        ForeignKeyConstraint(["parent_id"], ["dossiers.id"], name="fk_consultations_parent"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_consultations_unit"),
+        Index("ix_consultations_parent", "parent_id"),
+    )
+    dossier_id: Mapped[int] = mapped_column(BigInteger, autoincrement=False)
+    parent_id: Mapped[int] = mapped_column(BigInteger)
+    unit_id: Mapped[int]
+
+
 class TextRow(Base):
     """What a person wrote: erasable, while the journal keeps a salted digest."""
 

@@ -18,7 +18,7 @@ from states.attachment import ATTACH
 from states.definition import Definition
 from states.dossier import Json
 from states.errors import CoupeFileError, Refused
-from workflow import absences, definitions, installation, vacancies
+from workflow import absences, consultations, definitions, installation, vacancies
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
@@ -51,6 +51,10 @@ class Outgoing:
     people: tuple[tuple[str, str], ...]
     void: str | None
     by_law: bool = False
+    about: str | None = None
+    """The dossier that a request for an avis is about; None for any other."""
+    silence: str | None = None
+    """The outcome that silence on that request has."""
 
 
 _CLAIM = """
@@ -62,6 +66,7 @@ returning id, message_id, dossier_id, seq, target, cause, attempts
 """
 _DOSSIERS = """
 select d.id, d.reference, d.state, d.definition_id, d.unit_id, d.rung, d.clocks, d.holds, d.due_at, t.body,
+       d.data ->> 'dossier' as about,
        u.name as unit, coalesce(u.zone, 'Europe/Paris') as zone
 from dossiers d left join units u on u.id = d.unit_id
 left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
@@ -113,6 +118,8 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         people=tuple(_people(session, notice.target, dossier, away, but=notice.cause.get("but"))),
         void=_void(session, definition, notice.cause, dossier) or _followed(session, notice),
         by_law=clock is not None and clock.by_law,
+        about=dossier.about if definition.purpose is not None else None,
+        silence=consultations.silence(definition, [name for name, one in dossier.clocks.items() if "end" not in one]),
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from states.dossier import Actor
 from states.errors import Refused
-from workflow import access, business_time, outbox, reconcile
+from workflow import access, business_time, definitions, outbox, reconcile
 from workflow.reconcile import Health
 
 SOON = timedelta(days=7)
@@ -23,7 +23,7 @@ LISTED = 50
 
 @dataclass(frozen=True, slots=True)
 class UnitLine:
-    """The open dossiers that one administration holds. `held` waits for the holder or a third party, and is in no other
+    """The open dossiers that one administration holds; what it is asked an avis on is not among them. `held` waits for the holder or a third party, and is in no other
     count but `open`.
     """
 
@@ -98,7 +98,8 @@ exists (select from memberships m where m.unit_id = u.id and m.role in ('referen
 """
 _UNITS = f"""
 select u.code, u.name, u.level, c.*, coalesce({_STAFFED}, false) as staffed
-from (select d.unit_id, {_COUNTS} from dossiers d where d.phase <> 'resolved' and {{scope}} group by d.unit_id) c
+from (select d.unit_id, {_COUNTS} from dossiers d where d.phase <> 'resolved' and d.definition_id <> all(:beside) and {{scope}}
+      group by d.unit_id) c
 left join units u on u.id = c.unit_id order by c.late desc, c.open desc, u.name
 """  # noqa: S608  (constants)
 # The clock that asks one rung after another has stopped, and the dossier is open: nobody is left to be asked.
@@ -116,7 +117,7 @@ def overview(session: Session, actor: Actor) -> Overview:
     if actor.role != "manager":
         raise Refused("role", "le tableau de bord est celui des pilotes", field="role", accepted="manager")
     scope, now = access.scope(actor).sql, business_time.now(session)
-    params: dict[str, Any] = {"now": now, "soon": now + SOON, "listed": LISTED}
+    params: dict[str, Any] = {"now": now, "soon": now + SOON, "listed": LISTED, "beside": definitions.beside(session)}
     rows = session.execute(text(_UNITS.format(scope=scope)), params).all()
     units = tuple(
         UnitLine(row.code, row.name, row.level, row.open, row.submitted, row.triaged, row.escalated, row.late, row.soon,

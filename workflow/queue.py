@@ -68,6 +68,8 @@ class Row:
     closed_at: datetime | None
     last: str | None
     section: Section | None = None
+    about: str | None = None
+    """The dossier that a request for an avis is about; None for any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class HalfHour:
 
 _COLUMNS = """
 d.id, d.reference, d.definition_id, d.state, d.phase, d.rung, d.version, d.due_at, d.data ->> 'topic' as topic,
-d.data ->> 'commune' as commune, d.stuck, d.outcome, d.closed_at, u.code as unit, u.name as unit_name,
+d.data ->> 'commune' as commune, d.data ->> 'dossier' as about, d.stuck, d.outcome, d.closed_at, u.code as unit, u.name as unit_name,
 coalesce(u.zone, 'Europe/Paris') as zone, c.name as place,
 case when d.phase <> 'resolved' and d.holds <> '[]' and not d.holds -> -1 ? 'end' then d.holds -> -1 end as hold
 """
@@ -160,11 +162,13 @@ def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
 
 def _row(session: Session, row: Any, section: Section | None = None) -> Row:
     hold = row.hold or {}
+    definition = definitions.get(session, row.definition_id).compiled.definition
     return Row(
-        row.id, row.reference, definitions.get(session, row.definition_id).compiled.definition, row.state, row.phase,
+        row.id, row.reference, definition, row.state, row.phase,
         row.rung, row.version, row.due_at, row.topic, row.commune, row.place, row.unit, row.unit_name, row.zone,
         row.person, row.title, bool(hold), hold.get("motive"),
         datetime.fromisoformat(hold["until"]) if hold else None, row.stuck, row.outcome, row.closed_at, row.last, section,
+        row.about if definition.purpose is not None else None,
     )  # fmt: skip
 
 

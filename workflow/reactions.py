@@ -23,7 +23,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
-from workflow import counters, definitions, parties, vacancies
+from workflow import consultations, counters, definitions, parties, vacancies
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
 
@@ -143,6 +143,8 @@ def _of(event: Happened, *names: str) -> Json:
 SUBSCRIBERS: dict[str, Subscriber] = {
     "tell": tell,
 }
+FOLLOW = "consultations"
+"""The name that acts which follow from an event are kept under when they fail: they are no rows, but verbs."""
 
 _CLAIM = """
 delete from pending where ctid = any(array(
@@ -217,6 +219,7 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
                         "subscriber %s failed on %s/%s: %r", name, key, event.seq, error, extra={"dossier": key}
                     )
                     failures.append((key, event.seq, name, _words(error)))
+        failures += _follow(session, [event for event, _ in found if event.effect.get("closed_at") is not None])
         _write(session, rows)
         _keep_failures(session, failures)
         _count(session, [(event.dossier_id, event.seq) for event, _ in found])
@@ -225,6 +228,19 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
         if given:
             vacancies.look(session, given)
         return len(keys)
+
+
+def _follow(session: Session, ended: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
+    """What the end of these dossiers means to the requests for an avis, and to the dossiers that these are about."""
+    if not ended:
+        return []
+    try:
+        with session.begin_nested():
+            consultations.follow(session, {event.dossier_id for event in ended})
+    except Exception as error:  # noqa: BLE001  (kept with its attempts; the events are reacted to all the same)
+        log.warning("requests for an avis not followed: %r", error)
+        return [(event.dossier_id, event.seq, FOLLOW, _words(error)) for event in ended]
+    return []
 
 
 def _words(error: Exception) -> str:
@@ -289,9 +305,12 @@ def _retry(make: sessionmaker[Session]) -> None:
             key = {"id": row.dossier_id, "seq": row.seq, "subscriber": row.subscriber}
             try:
                 ((event, definition),) = _happened(session, [(row.dossier_id, row.seq)])
-                told = SUBSCRIBERS[row.subscriber](event, definition)
                 with session.begin_nested():
-                    _write(session, _rows(row.subscriber, event, told))
+                    if row.subscriber == FOLLOW:
+                        consultations.follow(session, {event.dossier_id})
+                    else:
+                        told = SUBSCRIBERS[row.subscriber](event, definition)
+                        _write(session, _rows(row.subscriber, event, told))
             except Exception as error:  # noqa: BLE001  (kept with its attempts)
                 again = {**key, "error": _words(error), "most": ATTEMPTS, "first": RETRY_FIRST}
                 session.execute(text(_FAILED_AGAIN), again)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import access, business_time, dossiers, reactions, sweep, vacancies
+from workflow import access, business_time, consultations, dossiers, reactions, sweep, vacancies
 from workflow.dossiers import Submission
 
 
@@ -96,4 +96,4 @@ def _act(session: Session, step: Step, keys: dict[str, int]) -> None:
         submission = Submission(step.args, step.definition, parties, reference=step.dossier)
         keys[step.dossier] = dossiers.submit(session, [submission], actor=actor)[0].dossier_id
     else:
-        dossiers.one(dossiers.act(session, [keys[step.dossier]], step.do, actor=actor, args=step.args))
+        dossiers.one(consultations.act(session, [keys[step.dossier]], step.do, actor=actor, args=step.args))

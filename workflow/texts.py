@@ -17,6 +17,7 @@ from workflow import business_time
 from workflow.models import TextRow
 
 SALT_BYTES = 16
+ERASED = "(texte effacé)"
 Kept = tuple[uuid.UUID, int, str, bytes, str]
 
 

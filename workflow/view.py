@@ -20,9 +20,10 @@ from states.dossier import SYSTEM, Actor, Dossier
 from states.draft import Draft
 from states.errors import BadInput, CoupeFileError, Refused
 from states.vocabulary import GUARDS, rung_above
-from workflow import definitions, directory, journal, texts, words
-from workflow.access import SEES_TEXTS
+from workflow import consultations, definitions, directory, journal, texts, words
+from workflow.access import SEES_TEXTS, may_act
 from workflow.apply import connection
+from workflow.consultations import Consultation
 from workflow.definitions import Loaded
 from workflow.dossiers import COLUMNS, dossier_of
 from workflow.journal import Recorded
@@ -75,6 +76,13 @@ class View:
     names: dict[str, dict[int, str]]
     versions: dict[str, Definition]
     almanac: Almanac
+    consultations: tuple[Consultation, ...] = ()
+
+    @property
+    def about(self) -> str | None:
+        """The reference of the dossier that a request for an avis is about; None for any other dossier."""
+        found = self.dossier.data.get("dossier") if self.definition.purpose is not None else None
+        return found if isinstance(found, str) else None
 
     @property
     def definition(self) -> Definition:
@@ -125,11 +133,11 @@ def load(session: Session, key: int, actor: Actor) -> View:
     unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
     draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
     settle(draft, loaded.compiled)
-    allowed, closed = _doors(loaded, draft, actor)
+    allowed, closed = _doors(loaded, draft, actor) if may_act(actor, dossier.units) else ((), ())
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
         allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        versions, context.almanac,
+        versions, context.almanac, consultations.of(session, key, actor, units=dossier.units),
     )  # fmt: skip
 
 
@@ -170,7 +178,7 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
     return View(
         key, reference, loaded, dossier, present[1], unit, commune, at, actor, _texts(session, dossier, events) if sees else {},
         (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
-        _names(session, events, persons=sees), versions, context.almanac,
+        _names(session, events, persons=sees), versions, context.almanac, consultations.of(session, key, actor, units=dossier.units, at=at),
     )  # fmt: skip
 
 
@@ -247,13 +255,12 @@ def _texts(session: Session, dossier: Dossier, events: Sequence[Recorded]) -> di
     """Every text of the dossier by its id; one that was erased says so."""
     keys = {uuid.UUID(value["text"]) for value in dossier.data.values() if isinstance(value, dict) and "text" in value}
     keys.update(key for event in events for key in journal.texts_of(event.command))
-    return {
-        str(key): body if body is not None else "(texte effacé)" for key, body in texts.bodies(session, keys).items()
-    }
+    return {str(key): body if body is not None else texts.ERASED for key, body in texts.bodies(session, keys).items()}
 
 
 def _names(session: Session, events: Sequence[Recorded], *, persons: bool) -> dict[str, dict[int, str]]:
     units = {event.actor.unit for event in events} | {event.effect.get("unit") for event in events}
+    units |= {event.facts.get("consults") for event in events}
     people = {event.actor.person for event in events} | {event.effect.get("assignee") for event in events}
     found = {"unit": _named(session, "select id, name from units where id = any(:ids)", units)}
     found["person"] = _named(session, "select id, name from persons where id = any(:ids)", people) if persons else {}

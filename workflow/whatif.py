@@ -91,7 +91,7 @@ def run(
             migration.check(old.compiled.definition, compiled.definition, route)
             routes[old.digest] = route
     found = Outcome()
-    found.was.report, found.would.report = Report(now, Wanted()), Report(now, Wanted())
+    found.was.report, found.would.report = Report(now, Wanted(version=name)), Report(now, Wanted(version=name))
     kinds, last = Kinds(compiled.definition), 0
     asked = {"name": name, "since": since, "until": until, "limit": chunk}
     while True:

@@ -11,6 +11,27 @@ if TYPE_CHECKING:
 
 PARIS = "Europe/Paris"
 """The zone of a dossier that no administration holds."""
+_PLACES = {
+    "Indian/Reunion": "La Réunion",
+    "America/St_Barthelemy": "Saint-Barthélemy",
+    "America/Marigot": "Saint-Martin",
+    "America/Miquelon": "Saint-Pierre-et-Miquelon",
+    "Pacific/Noumea": "Nouméa",
+    "Pacific/Wallis": "Wallis-et-Futuna",
+    "Indian/Kerguelen": "Kerguelen",
+}
+"""Time zones whose city is spelt otherwise in French."""
+
+
+def place_of(zone: str) -> str:
+    """The place whose clocks a time zone keeps, as one writes it."""
+    return _PLACES.get(zone) or zone.rpartition("/")[2].replace("_", " ")
+
+
+def zone_note(zone: str) -> str:
+    """What is said after a time that is not that of Paris."""
+    return "" if zone == PARIS else f" (heure de {place_of(zone)})"
+
 
 FIELDS = {
     "topic": "Le sujet, par son code (coupe-file directory list topics).",
@@ -42,6 +63,13 @@ FIELDS = {
     "invested": "L'investissement en jeu, en millions d'euros.",
     "message": "Le message : le porteur et les administrations saisies le lisent.",
     "note": "La note, que seules les administrations saisies lisent.",
+    "consulted": "Le service consulté, par son code (coupe-file route dit qui l'est d'ordinaire).",
+    "question": "La question posée au service consulté, qu'il faut toujours donner.",
+    "basis": "Le texte qui prévoit l'avis, dont dépendent son délai et ce que vaut le silence.",
+    "days": "Sans texte, le délai laissé au service, en jours ouvrés.",
+    "dossier": "La référence du dossier sur lequel l'avis porte.",
+    "opinion": "L'avis, que les administrations saisies liront.",
+    "request": "La référence de la demande d'avis.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
 LABELS = {
@@ -60,6 +88,10 @@ LABELS = {
     "evaluation_environnementale": "Évaluation environnementale",
     "etude_d_impact": "Étude d'impact",
     "regulation": "Règlement européen",
+    "dossier": "Dossier concerné",
+    "question": "Question posée",
+    "basis": "Texte",
+    "days": "Jours ouvrés",
     "capacite": "Capacité",
     "technologie": "Technologie",
     "activite": "Activité",
@@ -111,7 +143,22 @@ CHOICES = {
     "transformation": "transformation ou recyclage",
     "stockage_co2": "stockage de CO2",
     "pieces": "pièces demandées",
+    "favourable": "favorable",
+    "favourable_with_reserves": "favorable avec réserves",
+    "unfavourable": "défavorable",
+    "no_observation": "sans observation",
+    "not_concerned": "service non concerné",
+    "sans_texte": "aucun texte",
+    "urbanisme": "autorisation d'urbanisme, C. urb. R423-59",
+    "autorite_environnementale": "autorité environnementale, C. env. R122-7",
+    "accord_expres": "accord exprès exigé par un texte",
 }
+SILENCES = {
+    "favourable": "sans réponse à cette date, l'avis est réputé favorable",
+    "unfavourable": "sans réponse à cette date, l'avis est réputé défavorable",
+    "no_observation": "sans réponse à cette date, l'avis est réputé rendu sans observation",
+}
+"""What the silence of a service that is consulted is taken for, by the outcome that it has."""
 ATTRIBUTES = {
     "ouvrage": "Ouvrage",
     "evaluation_environnementale": "Soumis à évaluation environnementale",
@@ -188,6 +235,11 @@ def choice(value: str | None) -> str:
     return CHOICES.get(value, value)
 
 
+def silence(outcome: str | None) -> str:
+    """What the silence of a service consulted is taken for, or nothing."""
+    return SILENCES.get(outcome or "", "")
+
+
 def field_help(name: str, of: tuple[str, ...]) -> str:
     """The help of a field, with its choices."""
     words = FIELDS.get(name, f"Le champ {name}.")
@@ -217,6 +269,8 @@ def clock(definition: Definition, name: str) -> str:
 
 def event(definition: Definition, kind: str) -> str:
     """What happened, from the label of what was asked."""
+    if kind == "submit" and definition.purpose is not None:
+        return state(definition, definition.initial)  # a request is asked for, not deposited
     if kind in EVENTS:
         return EVENTS[kind]
     label = next((trigger.label for trigger in definition.triggers if trigger.name == kind), None)

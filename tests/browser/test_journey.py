@@ -189,7 +189,7 @@ def test_without_scripts_a_dossier_is_submitted_all_the_same(portal):
     page.select_option("#topic", "foncier")
     page.fill("#blockage", BLOCKAGE)
     page.get_by_role("button", name="Déposer").click()
-    expect(page.get_by_text("heure de Reunion").first).to_be_visible()
+    expect(page.get_by_text("heure de La Réunion").first).to_be_visible()
     page.get_by_role("link", name="Écrire à l'administration").click()
     page.fill("#message", "Le plan du quai est prêt.")
     page.get_by_role("button", name="Écrire à l'administration").click()

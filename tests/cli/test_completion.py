@@ -71,7 +71,7 @@ def test_bash_offers_commands_options_and_known_values_without_a_database(bash):
 def test_bash_offers_what_the_shipped_definition_says(bash):
     assert bash("coupe-file", "resolve", "64-0001", "--outcome", "re") == ["refused", "redirected"]
     assert bash("coupe-file", "act", "64-0001", "e") == ["end_hold", "extend", "escalate"]
-    assert bash("coupe-file", "submit", "--definition", "") == ["coupe-file", "projet", "raccordement"]
+    assert bash("coupe-file", "submit", "--definition", "") == ["avis", "coupe-file", "projet", "raccordement"]
     assert bash("coupe-file", "workflow", "diff", "rac") == ["raccordement"]
 
 

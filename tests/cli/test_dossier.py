@@ -168,7 +168,7 @@ def test_dates_are_said_in_the_zone_of_the_unit(cli):
         "submit", "--topic", "permis-de-construire", "--commune", "97407", "--title", "Permis au Port", "--blockage",
         "Évaluation environnementale", "--as", "porteur-le-port",
     )  # fmt: skip
-    assert "(heure de Reunion)" in said.out
+    assert "(heure de La Réunion)" in said.out
 
 
 def test_a_desk_where_nobody_sits_is_said_to_be_empty(cli):
@@ -264,3 +264,26 @@ def test_the_journal_as_json_is_whole_and_in_order(cli, dossier):
     assert [event["seq"] for event in events] == [1, 2]
     assert events[1]["texts"] == {"reason": REASON}
     assert {"at", "effective", "kind", "actor", "command", "facts", "effect", "hash"} <= events[0].keys()
+
+
+def test_a_service_is_consulted_answers_and_each_is_shown_what_is_theirs(cli, dossier):
+    cli("triage", dossier, "--to-unit", "rte-raccordement", "--as", "ref-64")
+    asked = ["consult", dossier, "--consulted", "prefecture-64", "--question", "Le poste relève-t-il d'une servitude ?"]
+    foreseen = cli(*asked, "--as", "ref-rte", "--dry-run").out
+    assert "Aucune échéance ne change." in foreseen
+    assert cli(*asked, "--days", "5", "--as", "ref-rte").code == 0
+    twice = cli(*asked, "--as", "ref-rte")
+    assert (twice.code, "un avis est déjà demandé sur ce dossier à ce service" in twice.err) == (1, True)
+    shown = cli("show", dossier, "--as", "directrice-lacq").out
+    assert "Avis demandés" in shown
+    assert "réputé rendu sans observation" in shown
+    assert "servitude" not in shown
+    assert "La balle est chez : RTE, service raccordement" in shown
+    request = f"{dossier}-A1"
+    assert f"Avis sur le dossier {dossier}" in cli("queue", "--as", "prefet-64").out
+    given = ["--set", "outcome=unfavourable", "--set", "opinion=Une servitude de passage grève la parcelle."]
+    assert "Avis rendu" in cli("act", request, "give", *given, "--as", "prefet-64").out
+    shown = cli("show", dossier, "--as", "ref-rte")
+    assert "défavorable" in shown.out
+    assert "Une servitude de passage grève la parcelle." in shown.out
+    assert cli("verify").code == 0

@@ -30,7 +30,7 @@ def test_migrate_makes_a_new_database_usable_and_is_harmless_when_repeated(cli, 
     for _ in range(2):
         assert cli("migrate", COUPE_FILE_DATABASE_URL=empty).code == 0
     listed = cli("workflow", "list", "--json", COUPE_FILE_DATABASE_URL=empty).json["definitions"]
-    assert [row["name"] for row in listed] == ["coupe-file", "projet", "raccordement"]
+    assert [row["name"] for row in listed] == ["avis", "coupe-file", "projet", "raccordement"]
 
 
 def test_the_sweep_does_what_is_due_once_and_says_first_what_it_would_do(cli, dossier, query, counts):

@@ -107,6 +107,16 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         ("clocks", "rung"),
         "note",
     ),
+    "a service consulted by another name": (
+        lambda d: trigger(d, "consult").update(name="ask_service"),
+        ("triggers",),
+        "« consult »",
+    ),
+    "a service consulted without a look at who holds the dossier": (
+        lambda d: trigger(d, "consult").update(guards=[]),
+        ("triggers",),
+        "consults_another_unit",
+    ),
     "an empty choice": (lambda d: d["fields"]["outcome"]["of"].append(""), ("fields", "outcome"), ""),
     "a broken character in a choice": (
         lambda d: d["fields"]["outcome"]["of"].append("a\ud800"),
@@ -192,7 +202,7 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "an unknown key": (lambda d: d.update(colour="red"), ("colour",), "inconnu ici"),
     "a trigger declared twice from a state": (
         lambda d: d["triggers"].append(dict(trigger(d, "triage"))),
-        ("triggers", "17", "from"),
+        ("triggers", "18", "from"),
         "deux fois",
     ),
     "a reserved name of trigger": (

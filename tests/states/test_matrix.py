@@ -40,6 +40,7 @@ message    referent,head,prefet            submitted  triaged    escalated  -
 note       referent,head,prefet            submitted  triaged    escalated  -
 take       referent,head                   submitted  triaged    escalated  -
 release    referent,head                   submitted  triaged    escalated  -
+consult    referent,head,prefet            submitted  triaged    escalated  -
 """
 _HEAD, *_ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 STATES = _HEAD[2:]
@@ -66,8 +67,9 @@ ARGS = {
     "write": {"message": TEXT},
     "message": {"message": TEXT},
     "note": {"note": TEXT},
+    "consult": {"consulted": 15},
 }
-SPOKEN = ("exhaust", "write", "message", "note")
+SPOKEN = ("exhaust", "write", "message", "note", "consult")
 """What changes nothing that a page shows as the state of the dossier: the version stays."""
 TOP = Context((Rung(0, 10), Rung(1, 11)), CONTEXT.members)
 
@@ -147,7 +149,7 @@ def test_a_trigger_that_does_not_exist_is_refused_with_those_that_do():
         "code": "state",
         "message": "« approve » n'est pas possible dans l'état triaged",
         "field": "trigger",
-        "accepted": "escalate, resolve, message, note",
+        "accepted": "escalate, resolve, message, note, consult",
     }
 
 
@@ -175,6 +177,16 @@ REFUSALS = [
     ("assigned", "release", "triaged", "head", CONTEXT, {}, "not_assigned", "personne ne suit"),
     ("unit_competent_or_forced", "transfer", "triaged", "head", CONTEXT, UNIT_99, "not_competent", "forced"),
     ("another_unit", "transfer", "triaged", "head", CONTEXT, {"to_unit": 11}, "same_unit", "tient déjà"),
+    (
+        "consults_another_unit",
+        "consult",
+        "triaged",
+        "head",
+        CONTEXT,
+        {"consulted": 11},
+        "same_unit",
+        "tient le dossier",
+    ),
     ("actor_below_current_rung", "take_back", "escalated", "head", Context(), {}, "not_below", "échelon inférieur"),
 ]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from states.compute import answer
 from states.errors import BadInput
+from states.explanation import GATHERED
 from workflow.law import law
 
 ORACLES = Path(__file__).parents[1] / "oracles"
@@ -98,11 +100,18 @@ def test_every_european_limit_and_whether_it_was_put_off(case):
 
 
 @pytest.mark.parametrize("case", [*WORKING, *LEGAL, *read("silence_decision_cases.json"), *read("eu_clock_cases.json")])
-def test_every_answer_is_explained_in_two_languages_a_sentence_a_step(case):
+def test_every_answer_is_explained_in_two_languages_a_sentence_a_step_and_one_for_weekends_in_a_row(case):
     if case["id"] == "sla-047":
         return
     said = answer(case, LAW)["explanation"]
-    assert len(said["steps"]) == len(said["fr"]) == len(said["en"]) > 0
+    rows = [0]  # how long each run of weekends is
+    for step in said["steps"]:
+        plain = (
+            step["step"] == "skipped" and step["reason"] == "weekday" and date.fromisoformat(step["day"]).weekday() > 4
+        )
+        rows = [*rows[:-1], rows[-1] + 1] if plain else [*rows, 0]
+    gathered = sum(length - 1 for length in rows if length >= GATHERED)
+    assert len(said["steps"]) - gathered == len(said["fr"]) == len(said["en"]) > 0
     for sentence in (*said["fr"], *said["en"]):
         assert sentence.endswith("."), sentence
         assert not {"{", "}"} & set(sentence), sentence

@@ -130,7 +130,7 @@ def test_what_was_erased_is_in_no_letter_made_since(portal):
         texts.erase(session, [uuid.UUID(portal.world.row(key).data["title"]["text"])])
     text = said(portal, key, 1)[1]
     assert "à effacer" not in text
-    assert f"Objet {acknowledgements.ERASED}" in text
+    assert f"Objet {texts.ERASED}" in text
 
 
 def test_an_acceptance_counts_anew_at_the_next_competent_administration_and_promises_the_attestation(portal):

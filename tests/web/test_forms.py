@@ -192,7 +192,7 @@ def test_the_half_hour_puts_each_dossier_where_it_belongs_and_counts_them_all(po
     assert sections() == [0, 0, 4, 0]
     page = portal.visitor("ref3").get("/demi-heure").text
     offered = re.findall(rf'href="/dossiers/{portal.world.row(ids[0]).reference}/agir/(\w+)"', page)
-    assert offered == ["hold", "escalate", "resolve"]  # two clicks from here to done
+    assert offered == ["hold", "escalate", "resolve", "consult"]  # two clicks from here to done
     portal.world.act(
         ids[0],
         "hold",

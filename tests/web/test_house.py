@@ -12,7 +12,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import web
-from cli.shipped import own
+from cli.shipped import files, own
+from config import yamltext
+from states.definition import parse
 from tests.web.conftest import Portal
 from web import by_provider, dossier, sign_in
 from web.app import create
@@ -182,9 +184,10 @@ def spoken():
     yield from invitations.REFUSALS.values()
     yield from dossier.DONE.values()
     yield from (one["what"] for one in sign_in._story())
-    definition = own()
-    for named in (definition.states.values(), definition.triggers, definition.clocks.values(), definition.ladder):
-        yield from (one.label for one in named)
+    yield from words.SILENCES.values()
+    for definition in (own(), parse(yamltext.read(files()["avis"]).data)):
+        for named in (definition.states.values(), definition.triggers, definition.clocks.values(), definition.ladder):
+            yield from (one.label for one in named)
     for label, covers in words.TOPICS.values():
         yield from (label, covers)
     yield from (said for said in map(letters.happened, letters.KINDS) if said is not None)

@@ -1,6 +1,7 @@
 """Dossiers on the ladder of the administrations of France: one rung for each that is distinct, a mairie when one is needed."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy.orm import Session
@@ -10,7 +11,7 @@ from config.administrations import shipped as administrations
 from states.errors import BadInput
 from tests.conftest import copied
 from tests.workflow.conftest import World, kept
-from workflow import almanac, business_time, directory, directory_file, schema
+from workflow import access, almanac, business_time, consultations, directory, directory_file, schema
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 PEOPLE = [
@@ -103,3 +104,25 @@ def test_a_commune_that_merged_is_refused_with_the_right_one_and_a_topic_with_th
     with pytest.raises(BadInput) as said:
         world.submit(topic="raccord", commune="64300")
     assert (said.value.field, "raccordement" in said.value.accepted) == ("topic", True)
+
+
+def test_the_services_that_a_topic_consults_are_proposed_and_a_mairie_among_them_counts_its_own_days(world):
+    (key,) = world.submit(topic="icpe", commune="97407")
+    row = world.row(key)
+    with world.make() as session:
+        proposed = {kind: code for code, _, kind in consultations.usual(session, row.data, AT)}
+    assert proposed["mairie"] == "mairie-97407"
+    assert world.value("select count(*) from units where code = any(:codes)", codes=list(proposed.values())) == len(
+        proposed
+    )
+    unit = world.value("select code from units where id = :id", id=row.unit_id)
+    world.sql("insert into memberships (person_id, unit_id, role) values (2, :unit, 'referent')", unit=row.unit_id)
+    args = {"consulted": "mairie-97407", "question": "Le terrain est-il en zone d'activités ?", "days": "5"}
+    with world.make.begin() as session:
+        asking = access.actor(session, f"rte@{unit}", AT)
+        (done,) = consultations.act(session, [key], "consult", actor=asking, args=args)
+    assert done.error is None
+    request = world.row(key + 1)
+    assert request.due_at.astimezone(ZoneInfo("Indian/Reunion")).isoformat() == "2026-12-01T18:00:00+04:00"
+    assert world.events(key + 1)[0].facts["staffed"] is False  # nobody is there: a vacancy, which is told
+    assert world.sound()
