@@ -95,10 +95,8 @@ def test_a_definition_is_kept_as_a_draft_and_once(cli, counts, tmp_path):
     assert cli("workflow", "load", path, "--json").json["new"] is False
     assert counts()["definitions"] == before + 1
     listed = cli("workflow", "list", "--json").json["definitions"]
-    assert [(row["name"], row["version"], row["state"]) for row in listed][:2] == [
-        ("coupe-file", 1, "draft"),
-        ("coupe-file", 2, "draft"),
-    ]
+    mine = [(row["version"], row["state"]) for row in listed if row["name"] == "coupe-file"]
+    assert mine == [(1, "draft"), (2, "draft")]
     assert "coupe-file" in cli("workflow", "list").out
 
 
