@@ -129,3 +129,8 @@ def portal(postgres, template_database, browser, tmp_path_factory) -> Iterator[P
     engine.dispose()
     with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)")
+
+
+def pytest_itemcollected(item):
+    """Every test of this folder needs a browser, whether its file says so or not."""
+    item.add_marker(pytest.mark.browser)

@@ -16,7 +16,6 @@ from tests.browser.conftest import DESK, NEEDS, PHONE
 from web.attached import vault
 from workflow import verify
 
-pytestmark = pytest.mark.browser
 HOLDER, DESK_64 = "directrice-lacq:holder", "ref-64@guichet-lacq:referent"
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF\n"
 MARK = b"marque-qui-ne-fait-de-mal-a-personne"

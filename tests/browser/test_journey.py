@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
 from tests.browser.conftest import DESK, PHONE
 from workflow import verify
 
-pytestmark = pytest.mark.browser
 HOLDER, DESK_64 = "directrice-lacq:holder", "ref-64@guichet-lacq:referent"
 RUNG, MANAGER = "sg-64@prefecture-64-sg:referent", "deleguee-ti:manager"
 BLOCKAGE = "Le récépissé de déclaration n'arrive pas. Deux relances sont restées sans réponse."

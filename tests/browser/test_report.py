@@ -15,7 +15,6 @@ from workflow import access, business_time, dossiers, reactions, report, report_
 from workflow.dossiers import Submission
 from workflow.report import Asked
 
-pytestmark = pytest.mark.browser
 MANAGER = "deleguee-ti:manager"
 LACQ, CHALON = ("64300", "ref-64", "ddtm-64", "ref-ddtm-64"), ("71076", "ref-71", "ddt-71", "ref-ddt-71")
 STATEMENT = "Le récépissé est délivré, le chantier peut commencer."
