@@ -128,6 +128,7 @@ def _send_monthly(make: sessionmaker[Session], letter: monthly.Monthly, settings
         return "adresse illisible"
     subject, body = monthly.written(make, letter, settings.base_url)
     message = _message(subject, body, settings, [(letter.name, letter.mail)], letter.message_id)
+    message["X-Coupe-File-Event"] = f"report/{letter.month:%Y-%m}/manager:{letter.person}"
     with channel(settings.mail) as out:
         refused = out.send(message)
     return "; ".join(f"{mail} : {words}" for mail, words in refused.items())
