@@ -6,11 +6,12 @@ import logging
 import re
 import smtplib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formataddr
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -39,20 +40,39 @@ def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int =
     )
 
 
-def _links(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
-    with make.begin() as session:
-        claimed = links.claim(session, limit=limit)
-    for link in claimed:
+class _Claimed(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+L = TypeVar("L", bound=_Claimed)
+
+
+def _each(
+    make: sessionmaker[Session],
+    claimed: Sequence[L],
+    send: Callable[[L], str],
+    failed: Callable[[Session, L, str], None],
+    sent: Callable[[Session, int], None],
+) -> int:
+    """Send letters that go one by one and note what became of each, whose error is its own; returns how many."""
+    for letter in claimed:
         try:
-            why = _send_link(link, settings)
+            why = send(letter)
         except Exception as error:  # noqa: BLE001  (a letter's error is its own)
             why = repr(error)
         with make.begin() as session:
             if why:
-                links.failed(session, link, why)
+                failed(session, letter, why)
             else:
-                links.sent(session, link.id)
+                sent(session, letter.id)
     return len(claimed)
+
+
+def _links(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
+    with make.begin() as session:
+        claimed = links.claim(session, limit=limit)
+    return _each(make, claimed, lambda link: _send_link(link, settings), links.failed, links.sent)
 
 
 def _send_link(link: links.Link, settings: Settings) -> str:
@@ -74,17 +94,9 @@ def compose_link(link: links.Link, settings: Settings) -> EmailMessage:
 def _invitations(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
     with make.begin() as session:
         claimed = invitations.claim(session, limit=limit)
-    for invitation in claimed:
-        try:
-            why = _send_invitation(invitation, settings)
-        except Exception as error:  # noqa: BLE001  (a letter's error is its own)
-            why = repr(error)
-        with make.begin() as session:
-            if why:
-                invitations.failed(session, invitation, why)
-            else:
-                invitations.sent(session, invitation.id)
-    return len(claimed)
+    return _each(
+        make, claimed, lambda invitation: _send_invitation(invitation, settings), invitations.failed, invitations.sent
+    )
 
 
 def _send_invitation(invitation: invitations.Letter, settings: Settings) -> str:
@@ -109,17 +121,7 @@ def deliver_monthly(make: sessionmaker[Session], settings: Settings, *, limit: i
     """Send the reports of the month that are due, one letter for each manager; returns how many were taken."""
     with make.begin() as session:
         claimed = monthly.claim(session, limit=limit)
-    for letter in claimed:
-        try:
-            why = _send_monthly(make, letter, settings)
-        except Exception as error:  # noqa: BLE001  (a letter's error is its own)
-            why = repr(error)
-        with make.begin() as session:
-            if why:
-                monthly.failed(session, letter, why)
-            else:
-                monthly.sent(session, letter.id)
-    return len(claimed)
+    return _each(make, claimed, lambda letter: _send_monthly(make, letter, settings), monthly.failed, monthly.sent)
 
 
 def _send_monthly(make: sessionmaker[Session], letter: monthly.Monthly, settings: Settings) -> str:
