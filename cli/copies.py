@@ -25,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import make_url, text
 
 from cli import database, say
+from cli.chosen import settings
 from cli.options import By, Json, operator
 from config.log_lines import redacted
 from local import binaries
@@ -192,7 +193,7 @@ def _say(seen: _Seen, seconds: float, *, trial: bool, json: bool) -> None:
 
 
 def _refuse_pooled() -> None:
-    if database.settings().pooled:
+    if settings().pooled:
         raise BadInput(
             "settings",
             "une sauvegarde ne passe pas par PgBouncer",

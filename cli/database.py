@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,8 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cli import say
-from config.settings import Settings, SettingsError, Wrong, read
+from cli.chosen import settings
+from config.settings import Settings
 from local.folder import LocalError, home
 from local.postgres import Postgres
 from local.supervisor import announced
@@ -29,26 +30,6 @@ CONNECT_SECONDS = 5
 START_PATIENCE = 30.0
 USERS_PATIENCE = 30.0
 _written: list[bool] = []
-
-
-def settings() -> Settings:
-    """The settings of the environment. Raises BadInput naming every variable that is wrong, all at once."""
-    try:
-        return read()
-    except SettingsError as error:
-        raise wrong(error.problems) from None
-
-
-def wrong(problems: Sequence[Wrong]) -> BadInput:
-    """The settings that are wrong, as one refusal."""
-    if len(problems) == 1:
-        name, message, accepted = problems[0]
-        refused = BadInput("settings", message, field=name, accepted=accepted)
-    else:
-        lines = "\n".join(f"  {name} : {message}. Accepté : {accepted}." for name, message, accepted in problems)
-        refused = BadInput("settings", f"{len(problems)} réglages sont à corriger :\n{lines}")
-    refused.problems = [one._asdict() for one in problems]
-    return refused
 
 
 @contextmanager

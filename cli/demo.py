@@ -18,7 +18,7 @@ from config import yamltext
 from config.holidays import of_zone
 from states import fields
 from states.calendar import WEEKDAYS, calendar
-from workflow import absences, business_time, directory, directory_file, reconcile, scenario
+from workflow import absences, business_time, directory, directory_file, heartbeats, scenario
 from workflow.scenario import Step
 
 FILE = Path(config.__file__).parent / "demo" / "dossiers.yaml"
@@ -57,7 +57,7 @@ def seed(make: sessionmaker[Session]) -> None:
             first, last = (date.fromisoformat(one[name]) for name in ("from", "to"))
             absences.add(session, one["login"], first, last, substitute=one["substitute"])
         business_time.resume(session)
-        reconcile.beat(session, OPENED)
+        heartbeats.beat(session, OPENED)
 
 
 def story() -> tuple[datetime, list[Step]]:

@@ -11,6 +11,7 @@ import typer
 from sqlalchemy.orm import Session, sessionmaker
 
 from cli import database, say
+from cli.chosen import settings
 from cli.door import Command, Group
 from cli.options import As, By, Json, Key, Reason, Ref, operator, person
 from states.attachment import AUDIENCES, HOLDER
@@ -34,7 +35,7 @@ File = Annotated[
 
 def vault(make: sessionmaker[Session]) -> Vault:
     """The folder of the files of this database."""
-    return Vault(database.settings().files_folder(make.kw["bind"].url.database))
+    return Vault(settings().files_folder(make.kw["bind"].url.database))
 
 
 @files.command(cls=Command)
@@ -58,7 +59,7 @@ def add(
         raise BadInput(
             "audience", f"« {audience[:60]} » n'est ni l'un ni l'autre", field="--for", accepted=", ".join(AUDIENCES)
         )
-    chosen = database.settings()
+    chosen = settings()
     limit = attachments.bounds(chosen)
     with database.sessions() as make:
         kept = vault(make)
@@ -93,7 +94,7 @@ def _read(path: Path, arrival: Arrival, most: int) -> None:
 @files.command("list", cls=Command)
 def listed(ref: Ref, as_: As = None, json: Json = False) -> None:
     """Montre les pièces d'un dossier que cette personne peut lire, et qui les a téléchargées."""
-    scans = database.settings().clamd is not None
+    scans = settings().clamd is not None
     with database.reading() as session:
         actor = person(session, as_)
         found = attachments.listed(session, access.find(session, ref, actor), actor, scans=scans)
@@ -138,7 +139,7 @@ def get(
     json: Json = False,
 ) -> None:
     """Prend une pièce d'un dossier ; que cette personne l'a fait est gardé et montré. Rien n'est écrasé."""
-    scans = database.settings().clamd is not None
+    scans = settings().clamd is not None
     with database.sessions() as make, make.begin() as session:
         actor = person(session, as_)
         found = attachments.taken(session, access.find(session, ref, actor), _id(file), actor, scans=scans)

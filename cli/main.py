@@ -38,7 +38,7 @@ class Program(Door):
             if redis is None:
                 return
             os.environ["COUPE_FILE_REDIS_URL"] = redis
-            from tasks.clockwork import ring
+            from tasks.bell import ring
 
             bell = threading.Thread(target=_quietly, args=(ring,), daemon=True)
             bell.start()
@@ -96,10 +96,11 @@ def root(
 def deliver(json: Json = False) -> None:
     """Envoie les messages en attente, par le canal que COUPE_FILE_MAIL nomme."""
     from cli import database
+    from cli.chosen import settings
     from tasks.deliver import deliver_all
     from workflow import installation
 
-    total, chosen = 0, database.settings()
+    total, chosen = 0, settings()
     with database.sessions() as make:
         while done := deliver_all(make, chosen):
             total += done
@@ -128,12 +129,13 @@ def scan(
     n'a pas pu l'être.
     """
     from cli import database
+    from cli.chosen import settings
     from cli.files import vault
     from states.errors import BadInput
     from tasks.scan import scan_all
     from workflow import scans
 
-    total, chosen = 0, database.settings()
+    total, chosen = 0, settings()
     if chosen.clamd is None:
         raise BadInput(
             "settings",
@@ -193,12 +195,14 @@ def health(
     json: Json = False,
 ) -> None:
     """Dit si tout va bien ; le code de sortie est 1 quand quelque chose demande un regard."""
-    from cli import database, operate
-
     if worker is None and not beat:
+        from cli import operate
+
         operate.health(json=json)
         return
-    database.settings()
+    from cli.chosen import settings
+
+    settings()
     from tasks import life
 
     said: dict[str, Any] = {"ok": True}

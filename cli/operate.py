@@ -10,6 +10,7 @@ import typer
 from sqlalchemy import select, text
 
 from cli import database, say
+from cli.chosen import settings
 from cli.options import By, Json, operator
 from config.log_lines import redacted
 from workflow import business_time, custody, operations, outbox, reactions, reconcile, sweep, upgrade, verify
@@ -47,7 +48,7 @@ def migrate(
         return
     with database.sessions(current=False) as make:
         url = make.kw["bind"].url.render_as_string(hide_password=False)
-    chosen = database.settings()
+    chosen = settings()
     kept = database.prepare(url, pooled=chosen.pooled, tell=_step) if chosen.database_url else []
     with database.sessions() as make, make() as session:
         version = upgrade.standing(session.connection())
@@ -279,7 +280,7 @@ def prove(
                 problems += part.problems
                 step(part.dossiers - read.dossiers)
                 read = part
-        problems += custody.audit(make, Vault(database.settings().files_folder(make.kw["bind"].url.database)))
+        problems += custody.audit(make, Vault(settings().files_folder(make.kw["bind"].url.database)))
         ids = {problem.dossier_id for problem in problems}
         with make() as session:
             rows = session.execute(select(DossierRow.id, DossierRow.reference).where(DossierRow.id.in_(ids)))

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import config
 from cli import database, options, say
+from cli.chosen import settings
 from cli.options import Json
 from config import logs, packed, yamltext
 from config.log_error import LogError
@@ -329,7 +330,7 @@ def _somewhere(given: str | None, *, keep: bool) -> Iterator[str]:
         upgrade.migrate(url)
         yield url
         return
-    configured = database.settings().database_url
+    configured = settings().database_url
     if configured is not None:
         with _thrown_away(database.checked(configured), keep=keep) as url:
             yield url

@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cli import database, say
+from cli.chosen import settings
 from cli.demo import Driver, seed, state
 from cli.live import Line, Watch
 from config.settings import Settings
@@ -57,7 +58,7 @@ def up(demo: Demo = False, fresh: Fresh = False, workers: Workers = 2, plain: Pl
     gardé d'une fois à l'autre. Avec --demo : douze dossiers fictifs, une heure par seconde, nuits et fins de semaine sautées ;
     « coupe-file clock pause », « coupe-file clock to 18:00 » depuis un autre terminal.
     """
-    Installation(database.settings(), demo=demo, fresh=fresh, workers=workers, plain=plain).run()
+    Installation(settings(), demo=demo, fresh=fresh, workers=workers, plain=plain).run()
 
 
 class Installation:

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cache
 from time import monotonic
 from typing import Any
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from config.settings import read
 from tasks.app import app
+from tasks.bell import ring
 from tasks.deliver import deliver_all, deliver_monthly
 from tasks.scan import scan_all
-from workflow import reactions, reconcile, schema, sweep
+from tasks.sessions import sessions
+from workflow import heartbeats, reactions, reconcile, sweep
 from workflow.vault import Vault
 
 BUDGET_SECONDS = 20.0
 """After this long a task rings for another rather than go on: no task comes near its time limit."""
-STAGE_EXPIRES = 30
-
-
-@cache
-def sessions() -> sessionmaker[Session]:
-    """Sessions of this process; made on first use, so never before a worker forks."""
-    settings = read()
-    if settings.database_url is None:
-        message = "COUPE_FILE_DATABASE_URL manque à ce processus"
-        raise RuntimeError(message)
-    return schema.sessions(schema.engine(settings.database_url, pooled=settings.pooled))
-
-
-def ring(*names: str) -> None:
-    """Ring the doorbell: bounded, and a lost ring costs one tick."""
-    for name in names or ("sweep", "react", "deliver"):
-        app.send_task(f"coupe_file.{name}", expires=STAGE_EXPIRES)
 
 
 @app.task(name="coupe_file.tick")  # type: ignore[untyped-decorator]
 def tick() -> None:
     """A meaningless tick: notes that the clock beats, and sends each stage to look."""
     with sessions().begin() as session:
-        reconcile.beat(session, "tick")
+        heartbeats.beat(session, "tick")
     ring("sweep", "react", "deliver", "reconcile", *(["scan"] if read().clamd else []))
 
 

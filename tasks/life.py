@@ -17,8 +17,8 @@ from config.settings import read
 from states.errors import BadInput, Refused
 from tasks import beat
 from tasks.app import TASK_SECONDS, app
-from tasks.clockwork import sessions
-from workflow import business_time, reconcile
+from tasks.sessions import sessions
+from workflow import business_time, heartbeats
 
 ANSWER_SECONDS = TASK_SECONDS + 5
 """How long an answer may take: a worker whose hands are full answers after the task that it holds."""
@@ -31,7 +31,7 @@ FORGOTTEN = "1 day"
 def answer(task: Any, word: str) -> None:
     """Note the word under the name of the worker that runs this; names unheard of for a day are forgotten."""
     with sessions().begin() as session:
-        reconcile.beat(session, f"worker:{task.request.hostname}", word)
+        heartbeats.beat(session, f"worker:{task.request.hostname}", word)
         session.execute(
             text(
                 "delete from heartbeats where name like 'worker:%' and at < clock_timestamp() - cast(:age as interval)"

@@ -38,7 +38,7 @@ class Bell:
         while self._wanted.wait():
             self._wanted.clear()
             with suppress(Exception):
-                from tasks.clockwork import ring  # noqa: PLC0415  (Celery is slow to load: not before it is needed)
+                from tasks.bell import ring  # noqa: PLC0415  (Celery is slow to load: not before it is needed)
 
                 ring("react", "deliver")
 

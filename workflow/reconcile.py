@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from workflow import installation, vacancies, verify
+from workflow import heartbeats, installation, vacancies, verify
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +46,6 @@ class Health:
     held: str | None
     red: tuple[str, ...] = ()
     orange: tuple[str, ...] = ()
-
-
-def beat(session: Session, name: str, note: str | None = None) -> None:
-    """Note that something was alive just now, in real time."""
-    session.execute(
-        text(
-            "insert into heartbeats (name, at, note) values (:name, clock_timestamp(), :note) "
-            "on conflict (name) do update set at = excluded.at, note = excluded.note"
-        ),
-        {"name": name, "note": note},
-    )
 
 
 # The oldest of the next hundred pending: those are what a reaction would take first, and looking further has no bound.
@@ -142,5 +131,5 @@ def reconcile(make: sessionmaker[Session], *, size: int = SLICE) -> int:
     ended = not found
     kept = f" {before}" if before and not ended else ""
     with make.begin() as session:
-        beat(session, "reconcile", f"{0 if ended else found[-1]} {seen}{kept}")
+        heartbeats.beat(session, "reconcile", f"{0 if ended else found[-1]} {seen}{kept}")
     return len(problems)

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from cli import database, demo
 from config.settings import Settings
 from web.app import create
-from workflow import business_time, reconcile, scenario, schema
+from workflow import business_time, heartbeats, scenario, schema
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = Path(__file__).parents[2] / ".coupe-file" / "screens"
@@ -101,7 +101,7 @@ def portal(postgres, template_database, browser, tmp_path_factory) -> Iterator[P
     demo.seed(make)
     with make.begin() as session:
         business_time.freeze(session)
-        reconcile.beat(session, "tick")
+        heartbeats.beat(session, "tick")
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     url = f"http://localhost:{listening.getsockname()[1]}"

@@ -19,7 +19,7 @@ from tests.web.conftest import Portal
 from web import by_provider, dossier, sign_in
 from web.app import create
 from web.speech import SILENCE
-from workflow import acknowledgements, invitations, letters, reconcile, words
+from workflow import acknowledgements, heartbeats, invitations, letters, words
 
 ROOM = Path(web.__file__).parent
 TEMPLATES = sorted((ROOM / "templates").glob("*.html"))
@@ -101,7 +101,7 @@ def test_a_portal_that_is_alive_is_not_ready_while_nothing_beats(portal):
     portal.world.sql("delete from heartbeats where name = 'tick'")
     assert visitor.get("/readyz").status_code == 503
     with portal.world.make.begin() as session:
-        reconcile.beat(session, "tick")
+        heartbeats.beat(session, "tick")
     assert visitor.get("/readyz").json()["ready"] is True
     portal.world.sql("update heartbeats set at = at - interval '10 minutes' where name = 'tick'")
     assert visitor.get("/readyz").status_code == 503

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from states.errors import BadInput
-from workflow import business_time, reconcile
+from workflow import business_time, heartbeats, reconcile
 
 
 def call(world, function, *args, **more):
@@ -118,7 +118,7 @@ def test_whatever_business_time_does_an_event_is_never_dated_before_the_one_befo
 def test_nothing_of_operations_follows_business_time(world):
     world.submit()
     world.react()
-    call(world, reconcile.beat, "tick")
+    call(world, heartbeats.beat, "tick")
     world.jump(days=1000)
     with world.make() as session:
         assert reconcile.health(session).tick_age < 60

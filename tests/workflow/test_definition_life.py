@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from states.errors import BadInput, Refused
-from workflow import definitions, dossiers, reconcile, sweep
+from workflow import definitions, dossiers, heartbeats, reconcile, sweep
 from workflow.dossiers import Submission
 
 
@@ -159,7 +159,7 @@ def test_under_a_suspended_version_clocks_stand_still_people_act_and_resuming_ca
     world.act(acted, "assign", to_user="ref0")
     assert "assign" in world.kinds(acted)
     with world.make.begin() as session:
-        reconcile.beat(session, "tick")
+        heartbeats.beat(session, "tick")
         assert "définitions suspendues" in reconcile.health(session).red
     assert resume(world, 1) is True
     assert resume(world, 1) is False

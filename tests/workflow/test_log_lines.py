@@ -94,7 +94,7 @@ def test_real_tasks_write_neither_a_text_nor_a_password_even_when_they_fail(worl
     }
     command = [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "-c", "1", "-l", "INFO"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    ring = [sys.executable, "-c", "from tasks.clockwork import ring; ring('react', 'sweep', 'deliver')"]
+    ring = [sys.executable, "-c", "from tasks.bell import ring; ring('react', 'sweep', 'deliver')"]
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from workflow import reconcile, sweep
+from workflow import heartbeats, reconcile, sweep
 from workflow.models import Base
 
 
@@ -24,7 +24,7 @@ def healthy(world):
 
 def beat(world):
     with world.make.begin() as session:
-        reconcile.beat(session, "tick")
+        heartbeats.beat(session, "tick")
 
 
 def health(world):

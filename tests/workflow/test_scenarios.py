@@ -13,7 +13,7 @@ from config.settings import Settings
 from states.dossier import SYSTEM
 from states.errors import BadInput, Refused, Stale
 from tasks.deliver import deliver_all
-from workflow import access, business_time, definitions, dossiers, reactions, reconcile, schema, sweep
+from workflow import access, business_time, definitions, dossiers, heartbeats, reactions, reconcile, schema, sweep
 from workflow.dossiers import Submission
 from workflow.reactions import Told
 from workflow.sweep import Swept
@@ -326,7 +326,7 @@ def test_a_definition_that_fails_widely_is_suspended_whole_and_turns_health_red(
     (other,) = world.submit(definition="minimal")
     world.jump(days=3)
     with world.make.begin() as session:
-        reconcile.beat(session, "tick")
+        heartbeats.beat(session, "tick")
         assert "définitions suspendues" not in reconcile.health(session).red
     world.sweep()
     assert world.sql("select id, state from definitions order by id") == [(bad, "suspended"), (good, "published")]
