@@ -360,7 +360,7 @@ class ClockRule(Model):
 
     `only`: it starts for the dossiers whose fields have these values (`rung`: the rung on which the dossier then stands). `calendar`: whose hours it goes by, those of the
     unit that holds the dossier at its start unless one is named. `extensions`: what the verb that extends may add, once
-    each (those of a legal rule are its own). `floor`: what a person may not stop it before.
+    each (those of a legal rule are its own). `floor`: nothing stops it before, but a holder who withdraws.
     """
 
     family: Literal["commitment", "legal"]
@@ -759,6 +759,7 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
                     f"« {fired} » demande {', '.join(sorted(asked - {'reason'}))}, que l'horloge ne peut pas donner",
                 )
         yield from _reminders(place, clock)
+        yield from _floor(definition, place, clock)
         if clock.due.otherwise and not clock.due.fire:
             yield (*place, "due", "else"), "« else » demande « fire »"
         if len({reminder.id for reminder in clock.reminders}) != len(clock.reminders):
@@ -821,6 +822,27 @@ def _reminders(place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple
         given = reminder.before or reminder.after
         if _beyond(clock.length, given):
             yield (*place, "reminders", str(index)), "ce rappel tombe hors du délai : entre le départ et l'échéance"
+
+
+def _floor(definition: Definition, place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:
+    """A floor is below its ceiling, and the system does not go below it: what it may ask for stops the clock when due only."""
+    if clock.floor is None:
+        return
+    if _beyond(clock.length, clock.floor):
+        yield (*place, "floor"), "la durée minimale est moindre que le délai"
+    own = {clock.due.fire, clock.due.otherwise}
+    others = {
+        fired
+        for name, rule in definition.clocks.items()
+        if name != place[-1]
+        for fired in (rule.due.fire, rule.due.otherwise)
+    }
+    for trigger in definition.triggers:
+        if trigger.name in clock.stop.when and "system" in trigger.by and trigger.name not in own - others:
+            yield (
+                (*place, "floor"),
+                f"« {trigger.name} », que le système peut demander, arrêterait cette horloge avant sa durée minimale",
+            )
 
 
 def _beyond(length: Any, given: Elapsed | Working | None) -> bool:
