@@ -6,7 +6,7 @@ the 24th is a Tuesday.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from states.almanac import Almanac, Desk
 from states.calendar import calendar
 from states.decide import decide, submit
 from states.definition import parse
-from states.dossier import DUE, SYSTEM, Act, Actor, Context, Decision, Dossier, Rung
+from states.dossier import DUE, Act, Actor, Context, Decision, Dossier, Rung
 from states.errors import BadInput, DefinitionError, Refused
 from states.explanation import sentences
 from states.machine import Compiled
