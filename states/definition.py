@@ -358,9 +358,10 @@ class Due(Model):
 class ClockRule(Model):
     """A clock: declared, never coded.
 
-    `only`: it starts for the dossiers whose fields have these values (`rung`: the rung on which the dossier then stands). `calendar`: whose hours it goes by, those of the
-    unit that holds the dossier at its start unless one is named. `extensions`: what the verb that extends may add, once
-    each (those of a legal rule are its own). `floor`: nothing stops it before, but a holder who withdraws.
+    `only`: it starts for the dossiers whose fields have these values (`rung`: the rung on which the dossier then stands;
+    `by`: the role of who starts it). `calendar`: whose hours it goes by, those of the unit that holds the dossier at its start
+    unless one is named. `extensions`: what the verb that extends may add, once each (those of a legal rule are its own).
+    `floor`: nothing stops it before, but a holder who withdraws.
     """
 
     family: Literal["commitment", "legal"]
@@ -457,6 +458,17 @@ class Definition(Model):
             else:
                 found[word] = None
         return tuple(found)
+
+    @cached_property
+    def met_by_system(self) -> frozenset[str]:
+        """The clocks that the system alone can meet, unless the dossier ends: nobody is expected to act by their due date."""
+        ending = {one.name for one in self.triggers if one.to in self.states and self.states[one.to].terminal}
+        by = {one.name: one.by for one in self.triggers}
+        meeting = {
+            name: [by.get(word, ()) for word in clock.stop.when if word not in ending]
+            for name, clock in self.clocks.items()
+        }
+        return frozenset(name for name, roles in meeting.items() if roles and set(roles) == {("system",)})
 
     def hold_end(self) -> str:
         """The trigger by which the clock ends a hold at its term, whatever the open state; empty when there is none."""
@@ -783,6 +795,12 @@ def _read_fields(
         if rule is None or rule.type not in ("date", "instant") or clock.start.from_ not in given:
             yield (*place, "start", "from"), "le départ est un champ de type date ou instant, donné à la soumission"
     for field, values in (clock.only or {}).items():
+        if field == "by":
+            for value in values:
+                if value not in definition.roles:
+                    words = f"« {value} » n'est pas un rôle ; accepté : {', '.join(definition.roles)}"
+                    yield (*place, "only", field), words
+            continue
         if field == "rung":
             rungs = [rung.rung for rung in definition.ladder]
             for value in values:

@@ -250,4 +250,4 @@ def test_a_trial_on_the_console_prints_the_words_and_names_what_goes_with_them(p
     deliver.deliver_all(portal.world.make, Settings(mail="console", base_url=SITE))
     printed = capsys.readouterr().out
     assert f"--- Pièce jointe : accuse-enregistrement-{portal.world.row(key).reference}-1.pdf" in printed
-    assert "Le dossier a été déposé." in printed
+    assert "Le dossier a été déposé le " in printed
