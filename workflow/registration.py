@@ -6,7 +6,6 @@ in the transaction that marks the letter as sent: silent, once, and only while s
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +13,8 @@ from sqlalchemy.orm import Session
 
 from states.definition import Definition
 from states.dossier import SYSTEM
+from states.errors import Refused
 from workflow import dossiers
-
-log = logging.getLogger(__name__)
 
 ACKNOWLEDGE = "acknowledge"
 
@@ -30,15 +28,9 @@ def waits(definition: Definition, clocks: Mapping[str, Any]) -> bool:
 
 
 def left(session: Session, dossier_id: int) -> None:
-    """Say that the acknowledgement of a dossier has left, once. A letter that has left is never sent again because this
-    could not be said: a dossier that was closed meanwhile, or an error, which is logged.
+    """Say that the acknowledgement of a dossier has left, once; one that was closed meanwhile has nothing to acknowledge.
+    Raises what made it impossible.
     """
-    try:
-        with session.begin_nested():
-            results = dossiers.act(session, [dossier_id], ACKNOWLEDGE, actor=SYSTEM, idem=ACKNOWLEDGE)
-    except Exception:
-        log.exception("acknowledgement of dossier %s not noted", dossier_id, extra={"dossier": dossier_id})
-        return
-    for result in results:
-        if result.error is not None:
-            log.info("acknowledgement of dossier %s not noted: %s", dossier_id, result.error)
+    (result,) = dossiers.act(session, [dossier_id], ACKNOWLEDGE, actor=SYSTEM, idem=ACKNOWLEDGE)
+    if result.error is not None and not (isinstance(result.error, Refused) and result.error.code == "state"):
+        raise result.error

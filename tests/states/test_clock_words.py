@@ -489,6 +489,7 @@ def test_a_legal_date_says_its_rule_its_article_and_what_is_unsure():
         ({"length": {"working_days": "2"}, "due": {"record": "silence"}}, "règle légale"),
         ({"length": {"working_days": "2"}, "only": {"kind": ["other"]}}, "accepté : simple, legal"),
         ({"length": {"working_days": "2"}, "only": {"rung": ["ten"]}}, "n'est pas un échelon"),
+        ({"length": {"working_days": "2"}, "only": {"by": ["nobody"]}}, "n'est pas un rôle"),
         ({"length": {"working_days": "2"}, "only": {"reason": ["x"]}}, "donné à la soumission"),
         ({"length": {"working_days": "2"}, "start": {"when": ["submit"], "from": "motive"}}, "de type date ou instant"),
         ({"length": {"working_days": "2"}, "start": {"when": ["it.due"]}}, "n'est pas un déclencheur"),

@@ -1,6 +1,7 @@
 """The acknowledgement of registration: one working day from the deposit, met when its letter has left."""
 
 import pytest
+from sqlalchemy import text
 
 from cli import shipped
 from config.settings import Settings
@@ -106,14 +107,21 @@ def test_what_an_administration_enters_for_a_holder_was_not_sent_electronically(
     assert world.kinds(key) == ["submit"]
 
 
-def test_a_letter_that_has_left_is_not_sent_again_because_that_could_not_be_noted(shipped_world, tmp_path, monkeypatch):
+def test_a_letter_that_has_left_is_not_sent_again_because_that_could_not_be_noted_which_is_tried_again(
+    shipped_world, tmp_path, monkeypatch
+):
     world = shipped_world
     (key,) = world.submit()
 
     def broken(session, *_, **__):
-        session.execute("select 1 / 0")
+        session.execute(text("select 1 / 0"))
 
-    monkeypatch.setattr(dossiers, "act", broken)
-    post(world, folder(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(dossiers, "act", broken)
+        post(world, folder(tmp_path))
     assert world.kinds(key) == ["submit"]
-    assert set(world.sql("select state from notices where target = 'holder'")[0]) == {"sent"}
+    assert world.value("select state from notices where target = 'holder'") == "sent"
+    world.sql("update reaction_failures set next_at = clock_timestamp()")
+    world.react()
+    assert world.kinds(key) == ["submit", "acknowledge"]
+    assert world.value("select count(*) from reaction_failures") == 0
