@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from bench.baseline import Raw, statements
 from config import yamltext
 from local.postgres import Postgres
-from states.dossier import Actor
-from workflow import access, almanac, business_time, definitions, dossiers, schema, upgrade
+from states.dossier import SYSTEM, Actor
+from workflow import access, almanac, business_time, definitions, dossiers, registration, schema, upgrade
 from workflow.dossiers import Submission
 from workflow.models import Commune, Competence, Membership, Person, Unit
 
@@ -68,7 +68,8 @@ class Database:
             args = {"topic": "eau", "commune": "64300", "title": "Forage refusé", "blockage": "avis attendu " * 10}
             dossiers.submit(session, [Submission(args, key=f"bench-{n}") for n in (1, 2)], actor=holder)
         with self.sessions.begin() as session:
-            done = dossiers.act(session, [1, 2], "triage", actor=referent, args={"to_unit": "unit-1"})
+            done = dossiers.act(session, [1, 2], registration.ACKNOWLEDGE, actor=SYSTEM)
+            done += dossiers.act(session, [1, 2], "triage", actor=referent, args={"to_unit": "unit-1"})
             done += dossiers.act(session, [2], "escalate", actor=referent, args={"reason": REASON})
             assert not any(result.error for result in done), done
         return referent

@@ -72,6 +72,7 @@ class Calendar:
     openings: Mapping[date, tuple[Span, ...]] = field(default_factory=dict)
     _years: dict[int, _Year] = field(default_factory=dict, init=False, repr=False)
     _edges: dict[tuple[date, bool], datetime] = field(default_factory=dict, init=False, repr=False)
+    _nth: dict[tuple[date, int, WorkingDays, bool], datetime] = field(default_factory=dict, init=False, repr=False)
     _days: dict[tuple[int, str], list[int]] = field(default_factory=dict, init=False, repr=False)
 
     # --- the days -----------------------------------------------------------------------------------------------------
@@ -367,6 +368,20 @@ class Calendar:
     def opening(self, day: date) -> datetime:
         """The first opening of a date; on a date that does not open, the next."""
         return self._edge(day, closing=False)
+
+    def nth_closing(self, day: date, count: int, kind: WorkingDays = "open") -> datetime:
+        """The last closing of the n-th working day after a date. Raises BadInput outside 2000-2199."""
+        return self._nth.get((day, count, kind, True)) or self._nth_edge(day, count, kind, closing=True)
+
+    def nth_opening(self, day: date, count: int, kind: WorkingDays = "open") -> datetime:
+        """The first opening of the n-th working day after a date, before it for a negative count. Raises BadInput."""
+        return self._nth.get((day, count, kind, False)) or self._nth_edge(day, count, kind, closing=False)
+
+    def _nth_edge(self, day: date, count: int, kind: WorkingDays, *, closing: bool) -> datetime:
+        if len(self._nth) >= KEPT_EDGES:
+            self._nth.clear()
+        found = self._nth[day, count, kind, closing] = self._edge(self.nth_day(day, count, kind), closing=closing)
+        return found
 
     def _edge(self, day: date, *, closing: bool) -> datetime:
         found = self._edges.get((day, closing))

@@ -161,11 +161,12 @@ def due(
     hours = _desk(clock, almanac).hours
     if length.working_days is None:
         return hours.due(ran.start, length.delta + sum((each.delta for each in _added(rule, clock)), _NONE), ran.pauses)
-    count = days_of(rule, clock) + days_held(hours, ran, length.days or "open")
+    count, kind = days_of(rule, clock), length.days or "open"
+    if ran.pauses:
+        count += days_held(hours, ran, kind)
     if length.at == "same_time":
-        return hours.add_days(ran.start, count, length.days or "open")
-    day = hours.nth_day(hours.local(ran.start).date(), count, length.days or "open")
-    return hours.closing(day)
+        return hours.add_days(ran.start, count, kind)
+    return hours.nth_closing(hours.local(ran.start).date(), count, kind)
 
 
 def days_of(rule: ClockRule, clock: Clock) -> int:
@@ -275,8 +276,7 @@ def later(span: Elapsed | Working, instant: datetime, desk: Desk | None) -> date
         return hours.add(instant, span.delta)
     if span.at == "same_time":
         return hours.add_days(instant, span.working_days, span.days or "open")
-    day = hours.nth_day(hours.local(instant).date(), span.working_days, span.days or "open")
-    return hours.closing(day)
+    return hours.nth_closing(hours.local(instant).date(), span.working_days, span.days or "open")
 
 
 def _hours(desk: Desk | None) -> Calendar:
@@ -325,8 +325,7 @@ def _before(span: Elapsed | Working, rule: ClockRule, clock: Clock, desk: Desk |
         if span.working_days is None:
             return hours.subtract(clock.due, span.delta)
         day = hours.local(clock.due).date()
-        days, kind = span.working_days, span.days or "open"
-        return hours.opening(hours.nth_day(day, -days, kind))
+        return hours.nth_opening(day, -span.working_days, span.days or "open")
     instant = clock.due - span.delta
     return instant if not rule.by_days else _day_opening(desk, instant)
 
@@ -344,7 +343,9 @@ def _after(span: Elapsed | Working, rule: ClockRule, ran: Run, desk: Desk | None
 def _day_after(hours: Calendar, ran: Run, count: int, kind: WorkingDays) -> datetime:
     """The opening of the n-th working day that counted since the start."""
     first = hours.local(ran.start).date()
-    day = hours.nth_day(first, count, kind) if count else first
+    if not ran.pauses:
+        return hours.nth_opening(first, count, kind)
+    day = hours.nth_day(first, count, kind)
     done: list[Pause] = []
     for pause in ran.pauses:
         if hours.local(pause[0]).date() < day:
@@ -412,6 +413,8 @@ def wake(definition: Definition, dossier: Dossier, at: datetime, almanac: Almana
     return nearest + STRICTLY_AFTER if nearest < _LAST else _LAST
 
 
-def due_at(dossier: Dossier) -> datetime | None:
-    """The nearest due instant of the running clocks, passed or not; None when none runs."""
-    return min((clock.due for clock in dossier.clocks.values() if clock.end is None), default=None)
+def next_due(definition: Definition, dossier: Dossier) -> str | None:
+    """The running clock whose due date comes first, passed or not; None when none runs, or only what the system alone meets."""
+    alone = definition.met_by_system
+    running = [(clock.due, name) for name, clock in dossier.clocks.items() if clock.end is None and name not in alone]
+    return min(running)[1] if running else None

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from states import clocks, legal
+from states.court import HOLDER
 from states.dossier import NO_CONTEXT, SYSTEM, Act, Actor, Clock, Context, Decision, Dossier, Hold, Json
 from states.draft import Draft
 from states.errors import Refused, Stale
@@ -323,19 +324,28 @@ def _turn(draft: Draft, compiled: Compiled, name: str) -> None:
     for clock_name in (*compiled.clock_stops.get(name, ()), *foreign):
         clock = draft.dossier.clocks.get(clock_name)
         if clock is not None and clock.end is None and clock_name not in started:
-            _stop(draft, name, clock_name, clock)
+            if clock_name not in foreign:
+                _check_floor(draft, name, clock_name, clock)
+            _stop(draft, clock_name, clock)
     if started and draft.dossier.hold is not None:
         draft.rate_clocks()
 
 
-def _stop(draft: Draft, name: str, clock_name: str, clock: Clock) -> None:
-    rule, almanac = draft.definition.clocks[clock_name], draft.context.almanac
-    if rule.floor is not None and draft.actor != SYSTEM:
-        desk = None if clock.desk is None else almanac.desk(clock.desk)
-        earliest = clocks.later(rule.floor, clock.start, desk)
-        if draft.effective < earliest:
-            shown = earliest if desk is None else desk.hours.local(earliest)
-            sentence = f"« {name} » n'est pas possible avant le {shown:%d/%m/%Y à %H:%M} : durée minimale de « {rule.label or clock_name} »"
-            raise Refused("floor", sentence, field=name)
-    due = clocks.due_when_stopped(rule, clock_name, clock, draft.dossier, draft.effective, almanac)
-    draft.put_clock(clock_name, clock._replace(due=due, end=draft.effective, retry=None))
+def _check_floor(draft: Draft, name: str, clock_name: str, clock: Clock) -> None:
+    """Refuse to stop a clock before its floor. A holder who leaves is free to; the definition keeps the system from it."""
+    rule = draft.definition.clocks[clock_name]
+    leaves = draft.actor.role == HOLDER and draft.dossier.closed_at is not None
+    if rule.floor is None or leaves or draft.actor == SYSTEM:
+        return
+    desk = None if clock.desk is None else draft.context.almanac.desk(clock.desk)
+    earliest = clocks.later(rule.floor, clock.start, desk)
+    if draft.effective < earliest:
+        shown = earliest if desk is None else desk.hours.local(earliest)
+        sentence = f"« {name} » n'est pas possible avant le {shown:%d/%m/%Y à %H:%M} : durée minimale de « {rule.label or clock_name} »"
+        raise Refused("floor", sentence, field=name)
+
+
+def _stop(draft: Draft, name: str, clock: Clock) -> None:
+    rule, almanac = draft.definition.clocks[name], draft.context.almanac
+    due = clocks.due_when_stopped(rule, name, clock, draft.dossier, draft.effective, almanac)
+    draft.put_clock(name, clock._replace(due=due, end=draft.effective, retry=None))

@@ -358,9 +358,10 @@ class Due(Model):
 class ClockRule(Model):
     """A clock: declared, never coded.
 
-    `only`: it starts for the dossiers whose fields have these values (`rung`: the rung on which the dossier then stands). `calendar`: whose hours it goes by, those of the
-    unit that holds the dossier at its start unless one is named. `extensions`: what the verb that extends may add, once
-    each (those of a legal rule are its own). `floor`: what a person may not stop it before.
+    `only`: it starts for the dossiers whose fields have these values (`rung`: the rung on which the dossier then stands;
+    `by`: the role of who starts it). `calendar`: whose hours it goes by, those of the unit that holds the dossier at its start
+    unless one is named. `extensions`: what the verb that extends may add, once each (those of a legal rule are its own).
+    `floor`: nothing stops it before, but a holder who withdraws.
     """
 
     family: Literal["commitment", "legal"]
@@ -457,6 +458,17 @@ class Definition(Model):
             else:
                 found[word] = None
         return tuple(found)
+
+    @cached_property
+    def met_by_system(self) -> frozenset[str]:
+        """The clocks that the system alone can meet, unless the dossier ends: nobody is expected to act by their due date."""
+        ending = {one.name for one in self.triggers if one.to in self.states and self.states[one.to].terminal}
+        by = {one.name: one.by for one in self.triggers}
+        meeting = {
+            name: [by.get(word, ()) for word in clock.stop.when if word not in ending]
+            for name, clock in self.clocks.items()
+        }
+        return frozenset(name for name, roles in meeting.items() if roles and set(roles) == {("system",)})
 
     def hold_end(self) -> str:
         """The trigger by which the clock ends a hold at its term, whatever the open state; empty when there is none."""
@@ -759,6 +771,7 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
                     f"« {fired} » demande {', '.join(sorted(asked - {'reason'}))}, que l'horloge ne peut pas donner",
                 )
         yield from _reminders(place, clock)
+        yield from _floor(definition, place, clock)
         if clock.due.otherwise and not clock.due.fire:
             yield (*place, "due", "else"), "« else » demande « fire »"
         if len({reminder.id for reminder in clock.reminders}) != len(clock.reminders):
@@ -782,6 +795,12 @@ def _read_fields(
         if rule is None or rule.type not in ("date", "instant") or clock.start.from_ not in given:
             yield (*place, "start", "from"), "le départ est un champ de type date ou instant, donné à la soumission"
     for field, values in (clock.only or {}).items():
+        if field == "by":
+            for value in values:
+                if value not in definition.roles:
+                    words = f"« {value} » n'est pas un rôle ; accepté : {', '.join(definition.roles)}"
+                    yield (*place, "only", field), words
+            continue
         if field == "rung":
             rungs = [rung.rung for rung in definition.ladder]
             for value in values:
@@ -821,6 +840,27 @@ def _reminders(place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple
         given = reminder.before or reminder.after
         if _beyond(clock.length, given):
             yield (*place, "reminders", str(index)), "ce rappel tombe hors du délai : entre le départ et l'échéance"
+
+
+def _floor(definition: Definition, place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tuple[str, ...], str]]:
+    """A floor is below its ceiling, and the system does not go below it: what it may ask for stops the clock when due only."""
+    if clock.floor is None:
+        return
+    if _beyond(clock.length, clock.floor):
+        yield (*place, "floor"), "la durée minimale est moindre que le délai"
+    own = {clock.due.fire, clock.due.otherwise}
+    others = {
+        fired
+        for name, rule in definition.clocks.items()
+        if name != place[-1]
+        for fired in (rule.due.fire, rule.due.otherwise)
+    }
+    for trigger in definition.triggers:
+        if trigger.name in clock.stop.when and "system" in trigger.by and trigger.name not in own - others:
+            yield (
+                (*place, "floor"),
+                f"« {trigger.name} », que le système peut demander, arrêterait cette horloge avant sa durée minimale",
+            )
 
 
 def _beyond(length: Any, given: Elapsed | Working | None) -> bool:

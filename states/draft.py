@@ -79,13 +79,13 @@ class Draft:
         self.put_clock(name, clock._replace(done=(*clock.done, step)))
 
     def has_clock(self, name: str) -> bool:
-        """Whether a clock is one of this dossier's, by its fields and the rung on which it stands."""
+        """Whether a clock is one of this dossier's, by its fields, the rung on which it stands, and who starts it."""
         rule = self.definition.clocks[name]
         if rule.only is None:
             return True
         ladder, rung = self.definition.ladder, self.dossier.rung
         named = {"rung": ladder[rung].rung} if rung is not None and rung < len(ladder) else {}
-        return clocks.concerns(rule, {**self.dossier.data, **named})
+        return clocks.concerns(rule, {**self.dossier.data, **named, "by": self.actor.role})
 
     def start_clock(self, name: str, *, dated: bool = False) -> bool:
         """Start a clock, or its next cycle, if it is one of this dossier's; whether it started. `dated`: at submission,
@@ -137,7 +137,8 @@ class Draft:
 
     def seal(self) -> None:
         """Say in the last event when the dossier is due and when the clock must next look at it."""
-        due = clocks.due_at(self.dossier)
+        name = clocks.next_due(self.definition, self.dossier)
+        due = None if name is None else self.dossier.clocks[name].due
         wake = clocks.wake(self.definition, self.dossier, self.at, self.context.almanac)
         effect = self.events[-1].effect
         if due != self.dossier.due_at:

@@ -10,7 +10,7 @@ SHOWN = 60
 def shown(given: object) -> str:
     """What was given, short and printable, to be repeated in a refusal."""
     try:
-        text = given if isinstance(given, str) else repr(given)
+        text = given if isinstance(given, str) else "rien" if given is None else repr(given)
     except ValueError:  # an integer of thousands of digits
         text = type(given).__name__
     text = "".join(sign if sign.isprintable() else "\ufffd" for sign in text[: SHOWN + 1])

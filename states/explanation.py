@@ -69,7 +69,8 @@ def of_working_time(
     for begins, ends in merged(pauses):
         if ends > start and begins < end:
             yield Step("pause", {"from": calendar.local(begins), "to": calendar.local(ends)})
-    day, last = calendar.local(start).date(), calendar.local(end).date()
+    day = calendar.local(start).date()
+    last = calendar.local(end - _INSTANT if end > start else end).date()  # what ends at midnight has no next day
     told = min(last, day + timedelta(days=MOST - 1))
     segments = _segments(calendar, start, end, pauses)
     segment, until = next(segments, None), None
@@ -92,7 +93,7 @@ def of_working_time(
     yield Step("due", {"at": calendar.local(reached), "closing": not backward and not calendar.is_open(reached)})
 
 
-_NONE = timedelta(0)
+_NONE, _INSTANT = timedelta(0), timedelta(microseconds=1)
 
 
 def _segments(

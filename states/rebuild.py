@@ -23,8 +23,10 @@ REBUILDER = Actor(None, None, "rebuild")
 def moved(compiled: Compiled, dossier: Dossier, almanac: Almanac) -> Iterator[tuple[str, Clock]]:
     """The clocks of a dossier whose date is another by today's calendars and table, as they then are."""
     for name, clock in dossier.clocks.items():
+        if clock.end is not None or clock.desk is None or DUE_STEP in clock.done:
+            continue
         rule = compiled.definition.clocks.get(name)
-        if rule is None or clock.desk is None or clock.end is not None or DUE_STEP in clock.done:
+        if rule is None:
             continue
         desk = almanac.codes.get(almanac.desk(clock.desk).code, clock.desk)
         table = clock.table if clock.table is None else almanac.table

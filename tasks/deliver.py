@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import acknowledgements, digests, invitations, letters, links, monthly, outbox, typeset
+from workflow import acknowledgements, digests, invitations, letters, links, monthly, outbox, reactions, typeset
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +189,8 @@ def _deliver(make: sessionmaker[Session], settings: Settings, out: Channel, noti
             troubles = [f"{mail} : {words}" for mail, words in refused.items()]
             if enclosed is not None and enclosed.lost:
                 troubles.append(f"parti sans son accusé en PDF : {enclosed.lost}")
+            if notice.acknowledges and told:  # the dossier is locked before its notice, as everywhere
+                reactions.acknowledged(session, notice.dossier_id, notice.seq)
             outbox.sent(session, notice, told, "; ".join(troubles))
     return alive
 

@@ -191,8 +191,8 @@ class Speech:
 
     def next_due(self, definition: Definition, dossier: Dossier) -> str:
         """The label of the running clock that the due date is that of."""
-        running = [(clock.due, name) for name, clock in dossier.clocks.items() if clock.end is None]
-        return self.clock(definition, min(running)[1]) if running else ""
+        name = clocks.next_due(definition, dossier)
+        return "" if name is None else self.clock(definition, name)
 
     def then(self, view: View) -> str | None:
         """What comes at the next term if nobody does anything."""

@@ -27,7 +27,7 @@ from states.errors import Refused
 from states.explanation import LANGUAGES
 from workflow import definitions, directory, journal, silence, texts, words
 from workflow.journal import Recorded
-from workflow.silence import Silence
+from workflow.silence import INDISPENSABLE, Silence
 from workflow.typeset import Letter, Section
 from workflow.view import View
 
@@ -43,7 +43,6 @@ _NO_ADMINISTRATION = (
     "Ce document atteste ce qui est enregistré dans ce service. Il n'émane pas d'une administration et ne vaut pas accusé au "
     "sens du code des relations entre le public et l'administration (CRPA)."
 )
-INDISPENSABLE = "piece_required"
 
 
 @dataclass(frozen=True, slots=True)

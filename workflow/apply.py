@@ -124,6 +124,29 @@ _CHANGE_ONE = _EVENT_ONE + _ROW_ONE
 _CHANGE_ONE_TEXT = f"{_EVENT_ONE}, t as ({texts.KEEP_ONE}){_ROW_ONE}"
 
 
+# The same for many dossiers to which one and the same event happened, that changes nothing of them but clocks: what is
+# said of all is sent once, and the server puts the clocks that changed in the place of those that were.
+_CHANGE_ALIKE = f"""
+with v as (
+    select * from unnest(%(id)b::bigint[], %(before)b::integer[], %(at)b::timestamptz[], %(due_at)b::timestamptz[],
+                         %(wake_at)b::timestamptz[], %(facts)b::jsonb[], %(effect)b::jsonb[], %(head)b::bytea[])
+        as v (id, before, at, due_at, wake_at, facts, effect, head)
+), e as (
+    insert into events (dossier_id, seq, at, effective, kind, person_id, unit_id, role, definition_id, shape,
+                        command, facts, effect, hash)
+    select id, before + 1, at, at, %(kind)s, %(person)s::integer, %(unit)s::integer, %(role)s, %(definition)s, {SHAPE},
+           %(command)s::jsonb, facts, effect, head from v
+), p as (
+    insert into pending (dossier_id, seq, definition_id, shape, lane)
+    select id, before + 1, %(definition)s, {SHAPE}, %(lane)s from v
+)
+update dossiers d set seq = v.before + 1, at = v.at, clocks = d.clocks || (v.effect -> 'clocks'), due_at = v.due_at,
+    wake_at = v.wake_at, head = v.head
+from v where d.id = v.id and d.seq = v.before
+"""  # noqa: S608  (constants of this module)
+_CLOCKS = frozenset({"clocks", "due_at", "wake_at"})
+
+
 def apply(session: Session, changes: Iterable[Change], *, lane: int = LANE_PEOPLE, stream: bool = False) -> None:
     """Write changes, in the session's transaction, to rows that it holds locked. Raises LostUpdate.
 
@@ -159,6 +182,8 @@ def connection(session: Session) -> psycopg.Connection[Any]:
 
 
 def _send(driver: psycopg.Connection[Any], changes: Sequence[Change], lane: int) -> tuple[psycopg.Cursor[Any], int]:
+    if len(changes) > 1 and _alike(changes):
+        return driver.execute(_CHANGE_ALIKE, _columns_alike(changes, lane)), len(changes)
     rows, events = _parts(changes)
     kept = [text for change in changes for text in change.kept]
     if len(rows) == len(events) == 1 and len(kept) <= 1:
@@ -168,6 +193,45 @@ def _send(driver: psycopg.Connection[Any], changes: Sequence[Change], lane: int)
         one["lane"] = lane
         return driver.execute(_CHANGE_ONE_TEXT if kept else _CHANGE_ONE, one), 1
     return driver.execute(_CHANGE, {**_columns(rows, events, lane), **texts.columns(kept)}), len(rows)
+
+
+def _alike(changes: Sequence[Change]) -> bool:
+    """Whether one and the same event happened to all of these dossiers, and changed nothing of them but clocks."""
+    definition, events = changes[0].definition, changes[0].decision.events
+    if not events:
+        return False
+    kind, actor, command = events[0].kind, events[0].actor, events[0].command
+    for change in changes:
+        events = change.decision.events
+        if len(events) != 1 or change.kept or change.definition is not definition:
+            return False
+        event = events[0]
+        if "clocks" not in event.effect or not _CLOCKS.issuperset(event.effect) or event.effective != event.at:
+            return False
+        if event.kind != kind or event.fired or event.idem or event.actor != actor or event.command != command:
+            return False
+    return True
+
+
+def _columns_alike(changes: Sequence[Change], lane: int) -> dict[str, Any]:
+    definition, event = changes[0].definition, changes[0].decision.events[0]
+    command, rows = dumps(event.command), []
+    for change in changes:
+        before, after, (one,) = change.decision.before, change.decision.after, change.decision.events
+        parts = [command, dumps(one.facts), dumps(one.effect)]
+        head = digest(
+            change.head, change.dossier_id, after.seq, one.at, one.effective, one.kind, one.actor, definition.digest, parts,
+            one.fired, one.idem,
+        )  # fmt: skip
+        facts, effect = parts[1].decode(), parts[2].decode()
+        rows.append((change.dossier_id, before.seq, one.at, after.due_at, after.wake_at, facts, effect, head))
+    columns: dict[str, Any] = dict(zip(_ALIKE_NAMES, map(list, zip(*rows, strict=True)), strict=True))
+    actor = event.actor
+    said = {"person": actor.person, "unit": actor.unit, "role": actor.role, "command": command.decode()}
+    return {**columns, **said, "kind": event.kind, "definition": definition.id, "lane": lane}
+
+
+_ALIKE_NAMES = ("id", "before", "at", "due_at", "wake_at", "facts", "effect", "head")
 
 
 def _check(cursor: psycopg.Cursor[Any], rows: int) -> None:

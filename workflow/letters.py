@@ -13,10 +13,12 @@ from states.dossier import Json
 from states.explanation import LANGUAGES, ends_day
 from workflow import words
 from workflow.outbox import Outgoing
+from workflow.registration import ACKNOWLEDGE
 from workflow.vacancies import KIND
 
 _HAPPENED = {
     SUBMIT: ("dossier déposé", "Le dossier a été déposé."),
+    ACKNOWLEDGE: ("accusé d'enregistrement envoyé", "L'accusé d'enregistrement est envoyé."),
     "triage": ("dossier orienté", "Le dossier a été orienté vers l'administration compétente."),
     "assign": ("dossier attribué", "Le dossier vous est attribué."),
     "release": ("dossier rendu", "Plus personne ne suit le dossier dans votre administration : il est à prendre."),
@@ -147,10 +149,16 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
         return "dossier sans échéance", "Aucune horloge ne court plus sur ce dossier, et il est toujours ouvert."
     if "was" in cause:
         return _moved(cause, clock, zone)
-    if cause["kind"] == SUBMIT and notice.about is not None:
-        return _asked(notice)
+    if cause["kind"] == SUBMIT:
+        return _asked(notice) if notice.about is not None else _submitted(cause, zone)
     found = _HAPPENED.get(cause["kind"])
     return found or (cause["kind"], f"Événement : {cause['kind']}.")
+
+
+def _submitted(cause: Json, zone: ZoneInfo) -> tuple[str, str]:
+    """That a dossier came, and when: what an acknowledgement of registration says, its document enclosed or not."""
+    short, _ = _HAPPENED[SUBMIT]
+    return short, f"Le dossier a été déposé le {date(datetime.fromisoformat(cause['effective']), zone)}."
 
 
 def _asked(notice: Outgoing) -> tuple[str, str]:

@@ -15,10 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.attachment import ATTACH
+from states.decide import SUBMIT
 from states.definition import Definition
 from states.dossier import Json
 from states.errors import CoupeFileError, Refused
-from workflow import absences, consultations, definitions, installation, vacancies
+from workflow import absences, consultations, definitions, installation, registration, vacancies
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
@@ -55,6 +56,8 @@ class Outgoing:
     """The dossier that a request for an avis is about; None for any other."""
     silence: str | None = None
     """The outcome that silence on that request has."""
+    acknowledges: bool = False
+    """Whether a clock waits for this letter: it acknowledges the registration of the dossier."""
 
 
 _CLAIM = """
@@ -120,6 +123,9 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         by_law=clock is not None and clock.by_law,
         about=dossier.about if definition.purpose is not None else None,
         silence=consultations.silence(definition, [name for name, one in dossier.clocks.items() if "end" not in one]),
+        acknowledges=notice.cause["kind"] == SUBMIT
+        and notice.target == "holder"
+        and registration.waits(definition, dossier.clocks),
     )
 
 

@@ -23,7 +23,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
-from workflow import consultations, counters, definitions, parties, vacancies
+from workflow import consultations, counters, definitions, parties, registration, vacancies
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
 
@@ -143,8 +143,8 @@ def _of(event: Happened, *names: str) -> Json:
 SUBSCRIBERS: dict[str, Subscriber] = {
     "tell": tell,
 }
-FOLLOW = "consultations"
-"""The name that acts which follow from an event are kept under when they fail: they are no rows, but verbs."""
+FOLLOW, REGISTRATION = "consultations", "registration"
+"""The names that acts which follow from an event are kept under when they fail: they are no rows, but verbs."""
 
 _CLAIM = """
 delete from pending where ctid = any(array(
@@ -172,6 +172,7 @@ _FAILURES = """
 insert into reaction_failures (dossier_id, seq, subscriber, attempts, next_at, error)
 select d, s, n, 1, clock_timestamp() + %(first)s::interval, e
 from unnest(%(dossier)s::bigint[], %(seq)s::integer[], %(subscriber)s::text[], %(error)s::text[]) as f (d, s, n, e)
+on conflict do nothing
 """
 
 
@@ -243,6 +244,18 @@ def _follow(session: Session, ended: Sequence[Happened]) -> list[tuple[int, int,
     return []
 
 
+def acknowledged(session: Session, dossier_id: int, seq: int) -> None:
+    """The letter of a submission has left: its registration is acknowledged. The letter is sent even if that fails, for the
+    holder must not get it again; what failed is kept, and tried again.
+    """
+    try:
+        with session.begin_nested():
+            registration.left(session, dossier_id)
+    except Exception as error:  # noqa: BLE001  (kept with its attempts)
+        log.warning("registration of %s not acknowledged: %r", dossier_id, error, extra={"dossier": dossier_id})
+        _keep_failures(session, [(dossier_id, seq, REGISTRATION, _words(error))])
+
+
 def _words(error: Exception) -> str:
     return log_lines.told(error)[:2000].replace("\x00", "")
 
@@ -308,6 +321,8 @@ def _retry(make: sessionmaker[Session]) -> None:
                 with session.begin_nested():
                     if row.subscriber == FOLLOW:
                         consultations.follow(session, {event.dossier_id})
+                    elif row.subscriber == REGISTRATION:
+                        registration.left(session, event.dossier_id)
                     else:
                         told = SUBSCRIBERS[row.subscriber](event, definition)
                         _write(session, _rows(row.subscriber, event, told))

@@ -1,7 +1,7 @@
 """A story played in an unused database: people act at given instants, and the clock does what falls due in between.
 
 What it leaves is what would be there had it all happened: the same verbs, the same sweep. Letters of before the opening
-are not sent.
+are not sent; that a submission was acknowledged at once is part of the story.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import access, business_time, consultations, dossiers, reactions, sweep, vacancies
+from workflow import (
+    access,
+    business_time,
+    consultations,
+    definitions,
+    dossiers,
+    reactions,
+    registration,
+    sweep,
+    vacancies,
+)
 from workflow.dossiers import Submission
 
 
@@ -39,6 +49,7 @@ update notices set state = 'void', why = :why
 where state = 'queued' and not_before <= (select business_now()) and cause ->> 'kind' <> 'vacancy'
 """
 _NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stuck"
+_OPENED = "select definition_id, clocks from dossiers where id = :id"
 _PERSONS = "select id from persons where login = any(:logins) order by id"
 
 
@@ -94,6 +105,9 @@ def _act(session: Session, step: Step, keys: dict[str, int]) -> None:
     if step.do == "submit":
         parties = tuple(session.execute(text(_PERSONS), {"logins": list(step.parties)}).scalars())
         submission = Submission(step.args, step.definition, parties, reference=step.dossier)
-        keys[step.dossier] = dossiers.submit(session, [submission], actor=actor)[0].dossier_id
+        keys[step.dossier] = key = dossiers.submit(session, [submission], actor=actor)[0].dossier_id
+        row = session.execute(text(_OPENED), {"id": key}).one()
+        if registration.waits(definitions.get(session, row.definition_id).compiled.definition, row.clocks):
+            registration.left(session, key)
     else:
         dossiers.one(consultations.act(session, [keys[step.dossier]], step.do, actor=actor, args=step.args))

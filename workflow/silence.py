@@ -12,6 +12,7 @@ from states.definition import Definition, Law
 from states.dossier import Clock, Dossier
 from states.errors import BadInput
 from states.legal import Rule, Table
+from states.vocabulary import PIECES
 from workflow import words
 
 REQUEST = ("demande_electronique", "reception")
@@ -19,6 +20,8 @@ REQUEST = ("demande_electronique", "reception")
 OWN = ("demande_electronique", "coupe_file")
 """The procedures that are the request itself; any other is the procedure that the dossier says is blocked."""
 _PLATFORM = ("coupe_file", "silence")
+INDISPENSABLE = "piece_required"
+"""The motive of a request to the holder without whose answer nothing can be decided (CRPA L114-5)."""
 _DECIDES = ("acceptance", "rejection", "no_opposition", "waiver")
 
 
@@ -88,8 +91,14 @@ def _platform(definition: Definition, dossier: Dossier, almanac: Almanac, receiv
         law = table.choose(*_PLATFORM, on=day, zone=desk.territory)
     except BadInput:  # a table of one's own that says nothing of it
         return
-    due = legal.due(table.limit(law), day, holidays=desk.hours.holidays).due
-    yield _silence(table, desk, law, due, own=True, label=law.title, held=None)
+    awaited = [hold for hold in dossier.holds if hold.motive == INDISPENSABLE]
+    holds = [
+        legal.Hold(desk.hours.local(hold.since).date(), desk.hours.local(hold.end or hold.until).date(), PIECES)
+        for hold in awaited
+    ]
+    due = legal.due(table.limit(law), day, holidays=desk.hours.holidays, holds=holds).due
+    held = law.holds.get(PIECES) if dossier.hold in awaited else None
+    yield _silence(table, desk, law, due, own=True, label=law.title, held=held)
 
 
 def _silence(table: Table, desk: Desk, law: Rule, day: date, *, own: bool, label: str, held: str | None) -> Silence:

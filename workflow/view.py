@@ -235,7 +235,7 @@ def _then(loaded: Loaded, draft: Draft) -> Then | None:
     moves = sorted(
         (instant, name)
         for instant, name, step in clocks.steps(definition, dossier, draft.context.almanac)
-        if step in (clocks.MOVE_STEP, clocks.DUE_STEP)
+        if step in (clocks.MOVE_STEP, clocks.DUE_STEP) and name not in definition.met_by_system
     )
     if not moves:
         return None if dossier.hold is None else Then("ends_hold", dossier.hold.until)

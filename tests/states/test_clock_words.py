@@ -6,7 +6,7 @@ the 24th is a Tuesday.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from states.almanac import Almanac, Desk
 from states.calendar import calendar
 from states.decide import decide, submit
 from states.definition import parse
-from states.dossier import DUE, SYSTEM, Act, Actor, Context, Decision, Dossier, Rung
+from states.dossier import DUE, Act, Actor, Context, Decision, Dossier, Rung
 from states.errors import BadInput, DefinitionError, Refused
 from states.explanation import sentences
 from states.machine import Compiled
@@ -64,7 +64,7 @@ TRIGGERS = [
      "guards": ["clock_extendable"], "effects": ["extend_clock"]},
     {"name": "correct", "from": "open", "to": "=", "by": ["head"], "needs": ["clock", "started", "reason"],
      "guards": ["clock_correctable"], "effects": ["correct_clock"]},
-    {"name": "end", "from": "begun", "to": "over", "by": ["referent"], "sets": {"outcome": "done"}},
+    {"name": "end", "from": "begun", "to": "over", "by": ["referent", "holder"], "sets": {"outcome": "done"}},
 ]  # fmt: skip
 
 
@@ -258,6 +258,15 @@ def test_a_person_may_not_stop_a_clock_before_its_floor():
     with pytest.raises(Refused, match="23/11/2026 à 18:00"):
         story.act("end", "20/11 09:00")
     assert story.act("end", "24/11 09:00").dossier.state == "over"
+
+
+def test_a_holder_withdraws_whatever_the_floor_and_what_no_longer_concerns_the_dossier_ends():
+    floored = {"length": {"working_days": "60"}, "floor": {"working_days": "5"}}
+    withdrawn = Story(definition(it=floored), "16/11 09:00")
+    assert withdrawn.act("end", "17/11 09:00", HOLDER).dossier.clocks["it"].end == at("17/11 09:00")
+    low = {**floored, "start": {"when": ["submit", "move"]}, "only": {"rung": ["one"]}}
+    moved = Story(definition(it=low), "16/11 09:00").act("move", "17/11 09:00", to_unit=11)
+    assert moved.dossier.clocks["it"].end == at("17/11 09:00")
 
 
 # --- holds ------------------------------------------------------------------------------------------------------------
@@ -480,9 +489,12 @@ def test_a_legal_date_says_its_rule_its_article_and_what_is_unsure():
         ({"length": {"working_days": "2"}, "due": {"record": "silence"}}, "règle légale"),
         ({"length": {"working_days": "2"}, "only": {"kind": ["other"]}}, "accepté : simple, legal"),
         ({"length": {"working_days": "2"}, "only": {"rung": ["ten"]}}, "n'est pas un échelon"),
+        ({"length": {"working_days": "2"}, "only": {"by": ["nobody"]}}, "n'est pas un rôle"),
         ({"length": {"working_days": "2"}, "only": {"reason": ["x"]}}, "donné à la soumission"),
         ({"length": {"working_days": "2"}, "start": {"when": ["submit"], "from": "motive"}}, "de type date ou instant"),
         ({"length": {"working_days": "2"}, "start": {"when": ["it.due"]}}, "n'est pas un déclencheur"),
+        ({"length": {"working_days": "2"}, "floor": {"working_days": "3"}}, "moindre que le délai"),
+        ({"length": {"working_days": "9"}, "floor": {"working_days": "3"}, "stop": {"when": ["end", "end_hold"]}}, "« end_hold », que le système"),
         ({"length": {"working_days": "2"}, "reminders": [{"id": "x", "before": {"working_days": "3"}, "to": ["unit"]}]}, "hors du délai"),
     ],
 )  # fmt: skip
@@ -491,11 +503,3 @@ def test_a_declaration_that_means_nothing_is_refused_with_its_place(rule, words)
         definition(it=rule)
     assert words in str(refused.value)
     assert all(place[:2] == ("clocks", "it") for place, _ in refused.value.problems)
-
-
-def test_the_system_ends_a_clock_whatever_its_floor():
-    compiled = one({"working_days": "60"}, floor={"working_days": "5"})
-    story = Story(compiled, "16/11 09:00")
-    decided = decide(story.compiled, story.dossier, Act(None, SYSTEM), context=CONTEXT, at=at("17/11 09:00"))
-    assert decided.after.clocks["it"].end is None
-    assert decided.after.clocks["it"].due - story.dossier.clocks["it"].start > timedelta(days=60)

@@ -94,9 +94,11 @@ def test_the_receipt_of_a_request_outside_any_procedure_says_when_it_is_rejected
     assert BLOCKAGE not in text
 
 
-def test_what_is_missing_is_listed_with_its_date_and_what_that_does_to_the_rejection(portal):
+@pytest.mark.parametrize("procedure", ["demande_rejet", "coupe_file", None])
+def test_what_is_missing_is_listed_with_its_date_and_what_that_does_to_the_rejection(portal, procedure):
+    """The request itself too, whether its silence has a clock or follows from having none (CRPA L114-5, al. 3)."""
     world = portal.world
-    (key,) = world.submit(procedure="demande_rejet", received_on="2026-10-05")
+    (key,) = world.submit(**({"procedure": procedure, "received_on": "2026-10-05"} if procedure else {}))
     asked = {"motive": "piece_required", "answer_by": "2026-10-15T16:00:00+00:00", "reason": f"Le plan #2 ] {ARABIC}"}
     world.act(key, "hold", "ref0", **asked)
     world.act(key, "triage", "ref0", to_unit="u1")
@@ -248,4 +250,4 @@ def test_a_trial_on_the_console_prints_the_words_and_names_what_goes_with_them(p
     deliver.deliver_all(portal.world.make, Settings(mail="console", base_url=SITE))
     printed = capsys.readouterr().out
     assert f"--- Pièce jointe : accuse-enregistrement-{portal.world.row(key).reference}-1.pdf" in printed
-    assert "Le dossier a été déposé." in printed
+    assert "Le dossier a été déposé le " in printed

@@ -49,7 +49,7 @@ class Building:
         self.world.react()
         reconcile.reconcile(self.world.make)
         while deliver_all(self.world.make, Settings(mail=f"file:{self.folder}")):
-            pass
+            self.world.react()  # that an acknowledgement has left is an event too
         for path in sorted(self.folder.glob("*.eml")):
             letter = message_from_bytes(path.read_bytes())
             path.unlink()

@@ -274,7 +274,7 @@ def test_letters_arrive_in_french_at_the_right_seats(submitted, post):
     assert letter["Message-ID"] == f"<{submitted.value('select message_id from notices where id = 1')}@admin.example>"
     assert letter["Auto-Submitted"] == "auto-generated"
     body = letter.get_content()
-    assert "Le dossier a été déposé." in body
+    assert "Le dossier a été déposé le lundi 5 octobre 2026 à 10 h 00." in body
     assert "Dossier : 64-0001 – Pompage à Lacq" in body
     assert "La balle est chez : Administration 0 (Guichet du territoire)" in body
     assert "Prochaine échéance : mercredi 7 octobre 2026 à 10 h 00" in body
