@@ -18,7 +18,7 @@ from states.attachment import ATTACH
 from states.definition import Definition
 from states.dossier import Json
 from states.errors import CoupeFileError, Refused
-from workflow import absences, consultations, definitions, installation, vacancies
+from workflow import absences, consultations, definitions, installation, texts, vacancies, words
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
@@ -55,6 +55,8 @@ class Outgoing:
     """The dossier that a request for an avis is about; None for any other."""
     silence: str | None = None
     """The outcome that silence on that request has."""
+    statement: tuple[tuple[str, str], ...] = ()
+    """What the rung that is seized asked to be told, each part with its words; for the administrations alone."""
 
 
 _CLAIM = """
@@ -119,8 +121,23 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         void=_void(session, definition, notice.cause, dossier) or _followed(session, notice),
         by_law=clock is not None and clock.by_law,
         about=dossier.about if definition.purpose is not None else None,
+        statement=_statement(session, definition, notice),
         silence=consultations.silence(definition, [name for name, one in dossier.clocks.items() if "end" not in one]),
     )
+
+
+_ARGS = "select command -> 'args' from events where dossier_id = :id and seq = :seq"
+
+
+def _statement(session: Session, definition: Definition, notice: Any) -> tuple[tuple[str, str], ...]:
+    rung = notice.cause.get("rung")
+    asked = definition.ladder[rung].needs if rung is not None and rung < len(definition.ladder) else None
+    if not asked or notice.target == "holder":
+        return ()
+    args = session.execute(text(_ARGS), {"id": notice.dossier_id, "seq": notice.seq}).scalar_one()
+    keys = {name: uuid.UUID(args[name]["text"]) for name in asked if name in args}
+    bodies, said = texts.bodies(session, keys.values()), words.statement(definition)
+    return tuple((said[name], bodies[key] or texts.ERASED) for name, key in keys.items())
 
 
 def _rung(definition: Definition, rung: int | None) -> str | None:
