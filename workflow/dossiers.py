@@ -464,7 +464,7 @@ def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Reques
 def _recorded(request: Request, args: Json) -> Json:
     """What the dossier's own journal says of what was given: not what a service is told in its request."""
     apart = opinions.APART.get(request.trigger or "")
-    return {name: value for name, value in args.items() if name != apart}
+    return args if apart is None else {name: value for name, value in args.items() if name != apart}
 
 
 def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, str, Json, int]) -> Result:
