@@ -103,6 +103,6 @@ def test_a_request_is_passed_on_and_taken_back_on_pages_and_by_a_program(portal,
     done = client.post(f"/api/v1/dossiers/{reference}/recall", json=why, headers=headers)
     assert (done.status_code, done.json()["events"]) == (200, ["recall"])
     holder = portal.visitor("holder").get(f"/dossiers/{reference}").text
-    assert "Demande d'avis retirée" in holder
+    assert "avis retirée" in holder
     assert "par téléphone" not in holder
     assert "par téléphone" in portal.visitor("ref5").get(f"/dossiers/{request}").text
