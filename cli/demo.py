@@ -20,6 +20,7 @@ from states import fields
 from states.calendar import WEEKDAYS, calendar
 from workflow import absences, business_time, directory, directory_file, heartbeats, scenario
 from workflow.scenario import Step
+from workflow.vault import Vault
 
 FILE = Path(config.__file__).parent / "demo" / "dossiers.yaml"
 RATE = 3600.0
@@ -46,12 +47,15 @@ def state(session: Session) -> tuple[bool, bool]:
     return bool(row[0]), bool(row[1])
 
 
-def seed(make: sessionmaker[Session]) -> None:
-    """Load the sample directory and play what happened before the opening; the clock then waits for its driver."""
+def seed(make: sessionmaker[Session], vault: Vault) -> None:
+    """Load the sample directory and play what happened before the opening; the clock then waits for its driver.
+
+    The files that were joined are kept in the vault.
+    """
     opens, steps = story()
     with make.begin() as session:
         directory_file.write(session, administrations.sheets(administrations.SAMPLE))
-    scenario.play(make, steps, opens=opens)
+    scenario.play(make, steps, opens=opens, vault=vault)
     with make.begin() as session:
         for one in yamltext.read(FILE).data["absences"]:
             first, last = (date.fromisoformat(one[name]) for name in ("from", "to"))
@@ -74,6 +78,8 @@ def story() -> tuple[datetime, list[Step]]:
         for act in dossier["acts"] or ():
             args = dict(act)
             at, actor, do = fields.instant("at", args.pop("at")), args.pop("as"), args.pop("do")
+            if "path" in args:
+                args["path"] = FILE.parent / args["path"]
             steps.append(Step(at, name, actor, do, args))
     return fields.instant("opens", data["opens"]), steps
 

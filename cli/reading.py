@@ -120,7 +120,7 @@ def _consultations(seen: View) -> None:
     rows = []
     for one in seen.consultations:
         state = words.state(one.definition, one.state)
-        if one.outcome and one.state != "dropped":
+        if one.outcome and one.outcome != "withdrawn":
             state += f" : {words.choice(one.outcome)}"
         until = "" if one.due_at is None else say.short(one.due_at, seen.zone)
         rows.append(
@@ -289,7 +289,7 @@ def _migrated(seen: View, event: Recorded) -> list[str]:
 
 
 def _given(seen: View, event: Recorded) -> list[str]:
-    parts = []
+    parts, asked = [], words.statement(seen.decided(event))
     for name, value in event.command.get("args", {}).items():
         if name == "request":
             parts.append(f"avis {value}")
@@ -297,10 +297,11 @@ def _given(seen: View, event: Recorded) -> list[str]:
             parts.append(words.choice(value))
         elif name == "answer_by":
             parts.append(f"réponse avant le {say.short(datetime.fromisoformat(value), seen.zone)}")
-        elif name in ("reason", "statement", "file_name"):
+        elif name in ("reason", "statement", "file_name", *asked):
             body = written(seen, value, name) if isinstance(value, dict) else words.REASONS.get(value, value)
             if body:
-                parts.append(f"« {body if len(body) <= view.DAY_TEXT else body[: view.DAY_TEXT] + '…'} »")
+                label = f"{asked[name]} : " if name in asked else ""
+                parts.append(f"{label}« {body if len(body) <= view.DAY_TEXT else body[: view.DAY_TEXT] + '…'} »")
     return parts
 
 

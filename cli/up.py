@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from cli import database, say
 from cli.chosen import settings
 from cli.demo import Driver, seed, state
+from cli.files import vault
 from cli.live import Line, Watch
 from config.settings import Settings
 from local.folder import home
@@ -180,7 +181,7 @@ class Installation:
             there = False
         if not there:
             say.line("Les douze dossiers de la démonstration se mettent en place…")
-            seed(make)
+            seed(make, vault(make))
 
     def _start_over(self) -> None:
         assert self._postgres is not None  # noqa: S101  (asked above)

@@ -13,7 +13,7 @@ from cli.options import As, DryRun, Json, Key, Ref, from_file, merged, pairs, pe
 from states.definition import Definition, Trigger
 from states.errors import BadInput
 from states.flags import flags
-from workflow import consultations, directory, dossiers, words
+from workflow import directory, dossiers, words
 from workflow.access import find
 from workflow.preview import preview
 from workflow.view import load
@@ -79,7 +79,7 @@ def perform(
     with database.writing() as session:
         actor = person(session, as_)
         dossier = find(session, ref, actor)
-        result = dossiers.one(consultations.act(session, [dossier], trigger, actor=actor, args=args, idem=key))
+        result = dossiers.one(dossiers.act(session, [dossier], trigger, actor=actor, args=args, idem=key))
         after = load(session, dossier, actor)
     if json:
         said = {"trigger": trigger, "event": result.seq, "kinds": result.kinds, "repeated": result.repeated}

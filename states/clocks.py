@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from states import legal
 from states.almanac import NO_ALMANAC, Almanac, Desk
 from states.calendar import Calendar, Pause, WorkingDays
-from states.definition import ClockRule, Definition, Elapsed, Law, Reminder, UntilField, Working
+from states.definition import ClockRule, Definition, Elapsed, GivenDays, Law, Reminder, UntilField, Working
 from states.dossier import Clock, Dossier, Hold
 from states.errors import BadInput
 
@@ -88,6 +89,8 @@ def placed(rule: ClockRule, clock: Clock, fields: Mapping[str, Any], almanac: Al
 
 def concerns(rule: ClockRule, fields: Mapping[str, Any]) -> bool:
     """Whether this clock is one of a dossier with these fields."""
+    if isinstance(rule.length, GivenDays) and fields.get(rule.length.given_days) is None:
+        return False
     return rule.only is None or all(_word(fields.get(name)) in accepted for name, accepted in rule.only.items())
 
 
@@ -149,7 +152,7 @@ def due(
     almanac: Almanac = NO_ALMANAC,
 ) -> datetime:
     """The due instant of a running clock, derived from its start and the ledger of holds. Raises BadInput."""
-    length = rule.length
+    length = length_of(rule, fields)
     if isinstance(length, Law):
         hours, day = _desk(clock, almanac).hours, limit(rule, name, clock, holds, almanac).due
         return hours.closing(day) if length.at == "closing" else end_of_day(hours, day)
@@ -161,7 +164,7 @@ def due(
     hours = _desk(clock, almanac).hours
     if length.working_days is None:
         return hours.due(ran.start, length.delta + sum((each.delta for each in _added(rule, clock)), _NONE), ran.pauses)
-    count, kind = days_of(rule, clock), length.days or "open"
+    count, kind = days_of(rule, clock, fields), length.days or "open"
     if ran.pauses:
         count += days_held(hours, ran, kind)
     if length.at == "same_time":
@@ -169,10 +172,22 @@ def due(
     return hours.nth_closing(hours.local(ran.start).date(), count, kind)
 
 
-def days_of(rule: ClockRule, clock: Clock) -> int:
+def length_of(rule: ClockRule, fields: Mapping[str, Any]) -> Elapsed | Working | Law | UntilField:
+    """How long a clock is for a dossier with these fields."""
+    length = rule.length
+    return _days_given(int(fields[length.given_days])) if isinstance(length, GivenDays) else length
+
+
+@cache
+def _days_given(count: int) -> Working:
+    return Working(working_days=count)
+
+
+def days_of(rule: ClockRule, clock: Clock, fields: Mapping[str, Any]) -> int:
     """How many working days a clock that counts them has, what was added to it included."""
-    assert isinstance(rule.length, Working)  # noqa: S101  (asked of such clocks only)
-    own = rule.length.working_days or 0
+    length = length_of(rule, fields)
+    assert isinstance(length, Working)  # noqa: S101  (asked of such clocks only)
+    own = length.working_days or 0
     if not clock.extended:
         return own
     return own + sum(each.working_days or 0 for each in _added(rule, clock) if isinstance(each, Working))
@@ -289,14 +304,20 @@ def _hours(desk: Desk | None) -> Calendar:
 
 
 def reminder_at(
-    reminder: Reminder, rule: ClockRule, name: str, clock: Clock, holds: Sequence[Hold], almanac: Almanac = NO_ALMANAC
+    reminder: Reminder,
+    rule: ClockRule,
+    name: str,
+    clock: Clock,
+    holds: Sequence[Hold],
+    fields: Mapping[str, Any],
+    almanac: Almanac = NO_ALMANAC,
 ) -> datetime:
     """The instant of a reminder: a share of the time that counts, or before the due date, or after the start."""
     desk = None if clock.desk is None else almanac.desk(clock.desk)
     if reminder.before is not None:
         return _before(reminder.before, rule, clock, desk)
     ran = run(name, clock, holds)
-    length = rule.length
+    length = length_of(rule, fields)
     if reminder.after is not None:
         return _after(reminder.after, rule, ran, desk)
     share = reminder.share
@@ -306,7 +327,7 @@ def reminder_at(
         if length.working_days is None:
             total = hours.between(ran.start, clock.due, ran.pauses)
             return hours.due(ran.start, total * share.numerator / share.denominator, ran.pauses)
-        count = -(-days_of(rule, clock) * share.numerator // share.denominator)  # rounded up
+        count = -(-days_of(rule, clock, fields) * share.numerator // share.denominator)  # rounded up
         return _day_after(hours, ran, count, length.days or "open")
     consumed = (clock.due - ran.start - ran.held) * share.numerator / share.denominator
     instant = _put_off(ran, consumed)
@@ -392,7 +413,7 @@ def steps(
             yield max(clock.due, clock.start), name, DUE_STEP
             for reminder in rule.reminders:
                 if reminder.id not in done:
-                    at = reminder_at(reminder, rule, name, clock, dossier.holds, almanac)
+                    at = reminder_at(reminder, rule, name, clock, dossier.holds, dossier.data, almanac)
                     yield max(at, clock.start), name, reminder.id
         if rule.due.fire is not None and MOVE_STEP not in done:
             yield move_at(rule, name, clock, dossier.holds, almanac), name, MOVE_STEP

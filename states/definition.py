@@ -30,13 +30,15 @@ from pydantic import (
 from states.errors import DefinitionError, shown
 
 SCHEMA = 1
-CONSULT = "consult"
-"""The trigger by which a service is consulted beside a dossier, if its effect says so."""
+CONSULT, RECALL, PASS_ON = "consult", "recall", "pass_on"
+"""The triggers that reach beside a dossier: a service is consulted; its request is taken back; it passes that on to another
+service. Each has the effect of its name, and nothing else has it."""
 
 Phase = Literal["submitted", "triaged", "escalated", "resolved"]
 Seat = Literal["holder", "assignee", "unit", "head", "manager"]
 Guard = Literal[
     "actor_below_current_rung",
+    "actor_holds",
     "actor_there",
     "another_unit",
     "answer_by_ahead",
@@ -45,10 +47,13 @@ Guard = Literal[
     "clock_extendable",
     "consults_another_unit",
     "hold_open",
+    "lower_rungs_first",
     "member_of_unit",
     "no_open_hold",
     "no_rung_above",
+    "not_yet_asked",
     "rung_above_open",
+    "statement_given",
     "unassigned",
     "unit_competent_or_forced",
     "within_reopen_window",
@@ -62,8 +67,10 @@ Effect = Literal[
     "descend",
     "extend_clock",
     "open_hold",
+    "pass_on",
     "pin_route",
     "place_on_rung",
+    "recall",
     "release",
     "release_rung_clocks",
     "take",
@@ -217,6 +224,12 @@ class UntilField(Model):
     field: Name
 
 
+class GivenDays(Model):
+    """So many working days of the service's calendar as a whole number in a field says, given at submission."""
+
+    given_days: Name
+
+
 def _length(value: Any) -> str:
     """Which of them a length is, so that a refusal speaks of that one only."""
     for kind, of, words in _LENGTHS:
@@ -227,6 +240,7 @@ def _length(value: Any) -> str:
 
 _LENGTHS: tuple[tuple[str, type[Model], frozenset[str]], ...] = (
     ("field", UntilField, frozenset({"field"})),
+    ("given", GivenDays, frozenset({"given_days"})),
     ("law", Law, frozenset({"procedure", "clock", "reckoning"})),
     ("working", Working, frozenset({"working_days", "working_hours", "working_minutes"})),
 )
@@ -266,6 +280,7 @@ class FieldRule(Model):
     of: tuple[Word, ...] = ()
     personal: bool = False
     audience: Literal["holder", "internal"] | None = None
+    label: Words | None = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -371,7 +386,8 @@ class ClockRule(Model):
         Annotated[Elapsed, Tag("elapsed")]
         | Annotated[Working, Tag("working")]
         | Annotated[Law, Tag("law")]
-        | Annotated[UntilField, Tag("field")],
+        | Annotated[UntilField, Tag("field")]
+        | Annotated[GivenDays, Tag("given")],
         Discriminator(_length),
     ]
     only: dict[Name, Annotated[tuple[Word, ...], BeforeValidator(listed)]] | None = None
@@ -388,7 +404,7 @@ class ClockRule(Model):
     @cached_property
     def by_days(self) -> bool:
         """Whether it counts days: its due date and its reminders are days, at their closing and at their opening."""
-        return isinstance(self.length, Law) or (
+        return isinstance(self.length, Law | GivenDays) or (
             isinstance(self.length, Working) and self.length.working_days is not None
         )
 
@@ -402,17 +418,23 @@ class ClockRule(Model):
         """Whether it needs a calendar."""
         lengths: list[Any] = [self.length, self.grace, self.floor, *(self.extensions or {}).values()]
         lengths += [part for reminder in self.reminders for part in (reminder.before, reminder.after)]
-        return self.start.from_ is not None or any(isinstance(length, Law | Working) for length in lengths)
+        return self.start.from_ is not None or any(isinstance(length, Law | Working | GivenDays) for length in lengths)
 
 
 class RungRule(Model):
-    """A rung of the ladder, and what it may do; a rung with `auto: false` is never climbed to by the clock."""
+    """A rung of the ladder, and what it may do; a rung with `auto: false` is never climbed to by the clock.
+
+    `after`: the rungs that have had the dossier before, if somebody is there. `needs`: the fields of the statement that it
+    asks for, which have labels.
+    """
 
     rung: Name
     level: Name
     may: tuple[Name, ...] = ()
     only_by: tuple[str, ...] = ()
     auto: bool = True
+    after: tuple[Name, ...] | None = None
+    needs: tuple[Name, ...] | None = None
     label: Words | None = None
 
 
@@ -496,7 +518,7 @@ class Definition(Model):
 _INSIDE: dict[str, type[BaseModel]] = {
     "states": State, "fields": FieldRule, "submission": Submission, "triggers": Trigger, "clocks": ClockRule,
     "ladder": RungRule, "start": When, "stop": When, "reminders": Reminder, "due": Due, "effective": Effective,
-    "elapsed": Elapsed, "working": Working, "law": Law, "field": UntilField, "floor": Elapsed, "idle": Elapsed, "look_again": Elapsed, "reopen_window": Elapsed,
+    "elapsed": Elapsed, "working": Working, "law": Law, "field": UntilField, "given": GivenDays, "floor": Elapsed, "idle": Elapsed, "look_again": Elapsed, "reopen_window": Elapsed,
     "longest_hold": Elapsed, "grace": Elapsed, "before": Elapsed, "after": Elapsed,
 }  # fmt: skip
 
@@ -561,7 +583,11 @@ def _french(
     """A problem of form with its place in the document and a sentence."""
     place, inside = [], data
     for part in map(str, problem["loc"]):
-        if isinstance(inside, dict) and part not in inside and part in ("elapsed", "working", "law", "field", "[key]"):
+        if (
+            isinstance(inside, dict)
+            and part not in inside
+            and part in ("elapsed", "working", "law", "field", "given", "[key]")
+        ):
             continue  # a name of the program's, not of the file
         place.append(part)
         if isinstance(inside, dict):
@@ -657,7 +683,7 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
                 if word not in definition.fields:
                     yield (*place, part), f"champ inconnu « {word} » ; accepté : {', '.join(definition.fields)}"
         for guard, field in (("clock_extendable", "clock"), ("clock_extendable", "extension"), ("clock_correctable", "clock"),
-                             ("clock_correctable", "started"), ("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("consults_another_unit", "consulted"), ("unit_competent_or_forced", "to_unit"),
+                             ("clock_correctable", "started"), ("member_of_unit", "to_user"), ("another_unit", "to_unit"), ("consults_another_unit", "consulted"), ("not_yet_asked", "to_unit"), ("statement_given", "reason"), ("unit_competent_or_forced", "to_unit"),
                              ("answer_by_ahead", "answer_by")):  # fmt: skip
             if guard in trigger.guards and field not in trigger.needs:
                 yield (*place, "needs"), f"le garde {guard} lit le champ {field}, qui n'est pas exigé"
@@ -690,10 +716,7 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*place, "guards"), "close_hold demande le garde hold_open"
         if "place_on_rung" in trigger.effects and "to_unit" not in trigger.needs:
             yield (*place, "needs"), "place_on_rung demande to_unit"
-        if "consult" in trigger.effects and trigger.name != CONSULT:
-            yield (*place, "effects"), f"seul un déclencheur nommé « {CONSULT} » consulte"
-        if "consult" in trigger.effects and "consults_another_unit" not in trigger.guards:
-            yield (*place, "guards"), "consult demande le garde consults_another_unit"
+        yield from _beside(place, trigger)
         if "assign" in trigger.effects and "to_user" not in trigger.needs:
             yield (*place, "needs"), "assign demande to_user"
     yield from _hold_ends(definition)
@@ -701,6 +724,25 @@ def _triggers(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
     for word in (*definition.submission.needs, *definition.submission.optional):
         if word not in definition.fields:
             yield ("submission", "needs"), f"champ inconnu « {word} » ; accepté : {', '.join(definition.fields)}"
+
+
+_BESIDE: Mapping[str, tuple[set[str], set[str]]] = {
+    CONSULT: ({"consulted", "question"}, {"consults_another_unit"}),
+    RECALL: ({"request", "reason"}, set()),
+    PASS_ON: ({"to_unit", "reason"}, {"actor_holds", "not_yet_asked"}),
+}
+"""What each act that reaches beside a dossier must carry, and which guards stand before it."""
+
+
+def _beside(place: tuple[str, ...], trigger: Trigger) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, (needs, guards) in _BESIDE.items():
+        if (name in trigger.effects) != (trigger.name == name):
+            yield (*place, "effects"), f"l'effet {name} est celui d'un déclencheur nommé « {name} », et de lui seul"
+        elif name in trigger.effects:
+            if not needs <= set(trigger.needs):
+                yield (*place, "needs"), f"{name} demande {' et '.join(sorted(needs))}"
+            if not guards <= set(trigger.guards):
+                yield (*place, "guards"), f"{name} demande les gardes {', '.join(sorted(guards))}"
 
 
 def _hold_ends(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -776,11 +818,25 @@ def _clocks(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
             yield (*place, "due", "else"), "« else » demande « fire »"
         if len({reminder.id for reminder in clock.reminders}) != len(clock.reminders):
             yield (*place, "reminders"), "deux rappels portent le même nom"
+        if isinstance(clock.length, GivenDays):
+            yield from _given_days(definition, place, clock.length.given_days)
         if isinstance(clock.length, UntilField):
             rule = definition.fields.get(clock.length.field)
             if rule is None or rule.type != "instant" or clock.length.field not in definition.submission.needs:
                 yield (*place, "length", "field"), "l'échéance est un champ de type instant, exigé à la soumission"
         yield from _stops(definition, name, clock)
+
+
+MOST_DAYS = 3_650
+
+
+def _given_days(definition: Definition, place: tuple[str, ...], name: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    rule, given = definition.fields.get(name), {*definition.submission.needs, *definition.submission.optional}
+    bounded = rule is not None and rule.min is not None and rule.max is not None
+    if rule is None or rule.type != "integer" or name not in given or not bounded:
+        yield (*place, "length", "given_days"), "un champ de type integer, borné, donné à la soumission"
+    elif not 1 <= (rule.min or 0) <= (rule.max or 0) <= MOST_DAYS:
+        yield ("fields", name), f"un nombre de jours est compris entre 1 et {MOST_DAYS}"
 
 
 def _read_fields(
@@ -830,6 +886,8 @@ def _of_one_kind(place: tuple[str, ...], clock: ClockRule) -> Iterator[tuple[tup
 
 
 def _unit(length: Any) -> str:
+    if isinstance(length, GivenDays):
+        return "days"
     if isinstance(length, Working):
         return "days" if length.working_days is not None else "hours"
     return "law" if isinstance(length, Law) else "field" if isinstance(length, UntilField) else "elapsed"
@@ -925,3 +983,31 @@ def _ladder(definition: Definition) -> Iterator[tuple[tuple[str, ...], str]]:
         for role in rung.only_by:
             if role not in definition.roles:
                 yield ("ladder", str(index), "only_by"), f"rôle inconnu « {role} »"
+        yield from _conditions(definition, ("ladder", str(index)), index, climbs)
+
+
+def _conditions(
+    definition: Definition, place: tuple[str, ...], index: int, climbs: list[Trigger]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a rung asks for before it is climbed to can be given, and is looked at by whatever climbs."""
+    rung, lower = definition.ladder[index], [one.rung for one in definition.ladder[:index]]
+    for name in rung.after or ():
+        if name not in lower:
+            yield (*place, "after"), f"« {name} » n'est pas un échelon inférieur ; accepté : {', '.join(lower)}"
+    for name in rung.needs or ():
+        rule = definition.fields.get(name)
+        if (
+            rule is None
+            or rule.type != "text"
+            or not rule.label
+            or any(name not in trigger.optional for trigger in climbs)
+        ):
+            yield (
+                (*place, "needs"),
+                f"« {name} » est un champ de type text, avec un label, que tout acte qui monte accepte (optional)",
+            )
+    if rung.needs and rung.auto:
+        yield (*place, "auto"), "l'horloge n'écrit pas d'exposé : auto: false"
+    for asked, guard in ((rung.after, "lower_rungs_first"), (rung.needs, "statement_given")):
+        if asked and any(guard not in trigger.guards for trigger in climbs):
+            yield (*place, "needs" if asked is rung.needs else "after"), f"tout acte qui monte demande le garde {guard}"

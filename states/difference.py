@@ -50,13 +50,14 @@ _LISTS = {
     "of": ("admet la valeur {}", "n'admet plus la valeur {}"),
     "may": ("a le pouvoir {}", "n'a plus le pouvoir {}"),
     "only_by": ("est réservé au rôle {}", "n'est plus réservé au rôle {}"),
+    "after": ("vient après l'échelon {}", "ne vient plus après l'échelon {}"),
     "roles": ("connaît le rôle {}", "ne connaît plus le rôle {}"),
 }
 _ORDERS = {
     "from": "des états de départ", "by": "des rôles", "needs": "des champs exigés", "optional": "des champs acceptés",
     "guards": "des conditions", "effects": "des effets", "tell": "de ceux qui sont prévenus",
     "to": "de ceux qui sont prévenus", "start.when": "des actes de départ", "stop.when": "des actes d'arrêt",
-    "of": "des valeurs", "may": "des pouvoirs", "only_by": "des rôles", "roles": "des rôles",
+    "of": "des valeurs", "may": "des pouvoirs", "only_by": "des rôles", "after": "des échelons", "roles": "des rôles",
 }  # fmt: skip
 _NAMES = {
     "id": "le nom", "version": "la version", "title": "le titre", "effective.from": "l'entrée en vigueur",
@@ -226,8 +227,8 @@ def _change(old: Any, new: Any) -> str:
 
 
 def _length(value: Any) -> bool:
-    """Whether a value is a length: of elapsed time, or until the date of a field."""
-    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in (*_UNITS, "field")
+    """Whether a value is a length: of elapsed time, or as a field says."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in (*_UNITS, "field", "given_days")
 
 
 def _value(value: Any) -> str:
@@ -235,6 +236,8 @@ def _value(value: Any) -> str:
         ((unit, number),) = value.items()
         if unit == "field":
             return f"la date du champ {number}"
+        if unit == "given_days":
+            return f"autant de jours d'ouverture que dit le champ {number}"
         return f"{number} {_UNITS[unit][number > 1]}"
     if isinstance(value, bool):
         return "oui" if value else "non"

@@ -43,6 +43,8 @@ def _expected(rule: FieldRule) -> str:
         return ", ".join(rule.of)
     if rule.type == "text":
         return f"un texte de {rule.min or 1} à {rule.max} signes"
+    if rule.type == "integer" and rule.min is not None and rule.max is not None:
+        return f"un nombre entier de {rule.min} à {rule.max}"
     return _EXPECTED[rule.type]
 
 

@@ -7,7 +7,7 @@ arrondissement), nine figures (a group of communes), five signs (a commune). The
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -210,37 +210,6 @@ def _reason(place: Place, rule: RungRule, unit: Unit, words: str, same: int | No
         return f"pas d'échelon distinct : {unit.name} tient déjà l'échelon « {rules[same].label} »"
     where = f"{place.name} {words}" if words else "compétence nationale"
     return " ; ".join(part for part in (where, unit.note, rule.does) if part)
-
-
-def refusal(ladder: Ladder, index: int, *, role: str, solicited: Collection[int], statement: str = "") -> str | None:
-    """Why a rung may not be solicited now, in French, or None.
-
-    Its conditions: who alone may seize it; that every local rung that stands was solicited before; the statement it asks for.
-    """
-    rung = ladder[index]
-    if rung.unit is None or rung.vacant:
-        return f"l'échelon « {rung.rule.label} » est vacant"
-    if rung.same_as is not None:
-        return rung.reason
-    if rung.rule.only_by and role not in rung.rule.only_by:
-        return f"l'échelon « {rung.rule.label} » n'est saisi que par : {', '.join(rung.rule.only_by)}"
-    if rung.rule.after_local:
-        missing = [
-            one.rule.label for one in ladder[:index] if one.stands and _local(one) and one.number not in solicited
-        ]
-        if missing:
-            return f"l'échelon « {rung.rule.label} » vient après les échelons locaux : {', '.join(missing)}"
-    if rung.rule.statement and not statement.strip():
-        return f"l'échelon « {rung.rule.label} » demande un exposé : {rung.rule.statement}"
-    return None
-
-
-def _local(rung: Rung) -> bool:
-    return rung.rule.level in LOCAL
-
-
-LOCAL = ("territory", "service", "operator", "arrondissement", "departement")
-"""The levels that come before France Simplification: it is seized when local means are exhausted."""
 
 
 def holes(ladder: Ladder) -> list[int]:

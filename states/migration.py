@@ -13,7 +13,7 @@ from datetime import datetime
 
 from states import clocks
 from states.almanac import NO_ALMANAC, Almanac
-from states.definition import PHASES, ClockRule, Definition, UntilField
+from states.definition import PHASES, ClockRule, Definition, GivenDays, UntilField
 from states.dossier import Actor, Clock, Context, Decision, Dossier, Json
 from states.draft import Draft
 from states.errors import BadInput, Refused
@@ -142,8 +142,10 @@ def _refuse(new: Definition, dossier: Dossier) -> None:
     if dossier.hold is not None and not new.hold_end():
         raise Refused("hold", "une demande au porteur est en cours, et la nouvelle version ne saurait pas la clore")
     for name, rule in new.clocks.items():
-        if isinstance(rule.length, UntilField) and rule.length.field not in dossier.data:
-            raise Refused("field", f"le délai « {name} » lit le champ {rule.length.field}, que ce dossier n'a pas")
+        read = rule.length.field if isinstance(rule.length, UntilField) else None
+        read = rule.length.given_days if isinstance(rule.length, GivenDays) else read
+        if read is not None and read not in dossier.data:
+            raise Refused("field", f"le délai « {name} » lit le champ {read}, que ce dossier n'a pas")
 
 
 def _begin(compiled: Compiled, before: Dossier, at: datetime, almanac: Almanac) -> Draft:
@@ -196,7 +198,7 @@ def _passed(
         for reminder in new.reminders
         if reminder.id not in known
         and reminder.id not in clock.done
-        and clocks.reminder_at(reminder, new, name, clock, dossier.holds, almanac) < at
+        and clocks.reminder_at(reminder, new, name, clock, dossier.holds, dossier.data, almanac) < at
     ]
 
 

@@ -34,7 +34,7 @@ def why(rule: ClockRule, name: str, clock: Clock, dossier: Dossier, almanac: Alm
 def _reckoned(
     rule: ClockRule, name: str, clock: Clock, dossier: Dossier, almanac: Almanac, desk: Desk | None
 ) -> Iterator[Step]:
-    length = rule.length
+    length = clocks.length_of(rule, dossier.data)
     if isinstance(length, Law):
         yield from _legal(rule, name, clock, dossier, almanac)
         return
@@ -45,7 +45,7 @@ def _reckoned(
         if length.working_days is None:
             yield from explanation.of_working_time(desk.hours, ran.start, clock.due, ran.pauses)
         else:
-            yield from _days(rule, length, clock, ran, desk)
+            yield from _days(length, clocks.days_of(rule, clock, dossier.data), clock, ran, desk)
         return
     yield Step("start", {"at": _local(ran.start, desk), "zone": "UTC" if desk is None else desk.hours.zone})
     yield from _pauses(ran, desk)
@@ -56,14 +56,13 @@ def _reckoned(
     yield Step("due", {"at": _local(clock.due, desk), "closing": False})
 
 
-def _days(rule: ClockRule, length: Working, clock: Clock, ran: Run, desk: Desk) -> Iterator[Step]:
+def _days(length: Working, count: int, clock: Clock, ran: Run, desk: Desk) -> Iterator[Step]:
     hours, kind = desk.hours, length.days or "open"
     yield Step("start_day", {"at": hours.local(ran.start), "zone": hours.zone})
     held = clocks.days_held(hours, ran, kind)
     yield from _pauses(ran, desk)
     if held:
         yield Step("held_days", {"count": held})
-    count = clocks.days_of(rule, clock)
     due = hours.local(clock.due)
     counted = explanation.of_working_days(hours, ran.start, clock.due, count + held, kind)
     yield from (step for step in counted if step.code in ("skipped", "more_days"))

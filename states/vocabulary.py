@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from states import clocks
 from states.clocks import DUE_STEP
-from states.definition import Law
+from states.definition import Law, RungRule
 from states.dossier import SYSTEM, Clock, Hold, Rung
 from states.legal import add_months
 
@@ -56,6 +56,45 @@ def _no_rung_above(draft: Draft) -> Refusal:
     rung, _ = rung_above(draft)
     if rung is not None:
         return "rung_above", f"un échelon peut encore être saisi (échelon {rung.index})"
+    return None
+
+
+def _asked_above(draft: Draft) -> RungRule | None:
+    rung, _ = rung_above(draft)
+    return None if rung is None else draft.definition.ladder[rung.index]
+
+
+def _lower_rungs_first(draft: Draft) -> Refusal:
+    above, ladder = _asked_above(draft), draft.definition.ladder
+    if above is None or not above.after:
+        return None
+    missing = [
+        ladder[rung.index].label or ladder[rung.index].rung
+        for rung in draft.context.rungs
+        if rung.index < len(ladder) and ladder[rung.index].rung in above.after
+        and rung.unit is not None and rung.staffed and rung.unit not in draft.dossier.units
+    ]  # fmt: skip
+    if missing:
+        sentence = (
+            f"« {above.label or above.rung} » vient après les échelons locaux ; à saisir d'abord : {', '.join(missing)}"
+        )
+        return "lower_rungs_first", sentence
+    return None
+
+
+def _statement_given(draft: Draft) -> Refusal:
+    """What the next rung asks to be told is all there, and what no one there reads is not asked of anybody."""
+    above = _asked_above(draft)
+    if above is None or not draft.args:
+        return None
+    asked, known = above.needs or (), draft.definition.fields
+    missing = [f"{known[name].label} ({name})" for name in asked if name not in draft.args]
+    if missing:
+        return "statement", f"« {above.label or above.rung} » demande un exposé ; il manque : {' ; '.join(missing)}"
+    idle = [name for rung in draft.definition.ladder for name in rung.needs or () if name not in asked]
+    given = [name for name in idle if name in draft.args]
+    if given:
+        return "no_statement", f"« {above.label or above.rung} » ne demande pas d'exposé ; de trop : {', '.join(given)}"
     return None
 
 
@@ -119,6 +158,19 @@ def _another_unit(draft: Draft) -> Refusal:
 def _consults_another_unit(draft: Draft) -> Refusal:
     if draft.args["consulted"] == draft.dossier.unit:
         return "same_unit", "cette administration tient le dossier : elle n'a pas à s'en demander l'avis"
+    return None
+
+
+def _actor_holds(draft: Draft) -> Refusal:
+    if draft.actor.unit != draft.dossier.unit:
+        return "passed_on", "cette demande a été transmise à un autre service, qui la tient désormais"
+    return None
+
+
+def _not_yet_asked(draft: Draft) -> Refusal:
+    """A request goes to each service once: none is sent round between services without an answer."""
+    if draft.args["to_unit"] in draft.dossier.units:
+        return "had_it", "ce service a déjà eu cette demande : il reste à y répondre, ou à la transmettre à un autre"
     return None
 
 
@@ -309,7 +361,7 @@ def _again(draft: Draft, name: str, clock: Clock) -> None:
         reminder.id
         for reminder in rule.reminders
         if reminder.id in was.done
-        and clocks.reminder_at(reminder, rule, name, fresh, dossier.holds, almanac) <= draft.at
+        and clocks.reminder_at(reminder, rule, name, fresh, dossier.holds, dossier.data, almanac) <= draft.at
     )
     draft.facts["was"] = {"start": was.start.isoformat(), "due": was.due.isoformat(), "cycle": was.n}
     draft.put_clock(name, fresh._replace(done=past))
@@ -326,6 +378,14 @@ def _consult(draft: Draft) -> None:
     draft.facts["consults"] = draft.args["consulted"]
 
 
+def _recall(draft: Draft) -> None:
+    draft.facts["recalls"] = draft.args["request"]
+
+
+def _pass_on(draft: Draft) -> None:
+    _give_to(draft, draft.args["to_unit"], draft.dossier.rung or 0)
+
+
 def _release_rung_clocks(draft: Draft) -> None:
     """A rung's clock has nobody left to ask: the definition's own `stop` ends it; the vacancies are kept as facts."""
     draft.facts["vacant"] = [rung.index for rung in draft.context.rungs if rung.unit is None or not rung.staffed]
@@ -333,6 +393,7 @@ def _release_rung_clocks(draft: Draft) -> None:
 
 GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "actor_below_current_rung": _actor_below_current_rung,
+    "actor_holds": _actor_holds,
     "actor_there": _actor_there,
     "another_unit": _another_unit,
     "answer_by_ahead": _answer_by_ahead,
@@ -341,10 +402,13 @@ GUARDS: dict[str, Callable[[Draft], Refusal]] = {
     "clock_extendable": _clock_extendable,
     "consults_another_unit": _consults_another_unit,
     "hold_open": _hold_open,
+    "lower_rungs_first": _lower_rungs_first,
     "member_of_unit": _member_of_unit,
     "no_open_hold": _no_open_hold,
     "no_rung_above": _no_rung_above,
+    "not_yet_asked": _not_yet_asked,
     "rung_above_open": _rung_above_open,
+    "statement_given": _statement_given,
     "unassigned": _unassigned,
     "unit_competent_or_forced": _unit_competent_or_forced,
     "within_reopen_window": _within_reopen_window,
@@ -358,8 +422,10 @@ EFFECTS: dict[str, Callable[[Draft], None]] = {
     "descend": _descend,
     "extend_clock": _extend_clock,
     "open_hold": _open_hold,
+    "pass_on": _pass_on,
     "pin_route": _pin_route,
     "place_on_rung": _place_on_rung,
+    "recall": _recall,
     "release": _release,
     "release_rung_clocks": _release_rung_clocks,
     "take": _take,

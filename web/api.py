@@ -25,7 +25,7 @@ from states.dossier import Actor
 from states.errors import BadInput, Refused
 from web import calculator
 from web.downloads import PDF, pdf_of
-from workflow import access, acknowledgements, attempts, consultations, dossiers, law, queue, tokens, why, words
+from workflow import access, acknowledgements, attempts, dossiers, law, queue, tokens, why, words
 from workflow.consultations import Consultation
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
@@ -494,7 +494,7 @@ def act(
             optional = {name for one in view.definition.triggers if one.name == trigger for name in one.optional}
             if "seen" in optional:
                 args.setdefault("seen", seen[1])  # also under the lock
-        acting = consultations.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=own(caller, key))
+        acting = dossiers.act(session, [dossier], trigger, actor=caller.actor, args=args, idem=own(caller, key))
         result = dossiers.one(acting)
     caller.request.app.state.ring()
     response.headers["ETag"] = f'"{result.version}"'

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from states.attachment import ATTACH
-from states.definition import Trigger
+from states.definition import CONSULT, PASS_ON, Trigger
 from states.errors import BadInput, CoupeFileError, Refused, Stale, shown
 from states.flags import flags
 from web import attached
@@ -30,6 +30,7 @@ from workflow import (
     journal_file,
     parties,
     projects,
+    words,
 )
 from workflow.preview import preview
 from workflow.view import View, load, written
@@ -134,9 +135,7 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     key = fields.get("key") or None
     try:
         with visit.writing() as session:
-            dossiers.one(
-                consultations.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key))
-            )
+            dossiers.one(dossiers.act(session, [view.id], name, actor=visit.actor, args=args, idem=idem(visit, key)))
     except Stale as error:
         with visit.reading() as session:
             view = _found(visit, session, ref)
@@ -222,26 +221,33 @@ def _form(
     changes: Any = (), flagged: Sequence[str] = (), status: int = 200,
 ) -> HTMLResponse:  # fmt: skip
     rules = view.definition.fields
-    names = [name for name in (*trigger.needs, *trigger.optional) if name not in ("seen", "forced")]
+    unasked = words.statement(view.definition).keys() - view.statement.keys()
+    names = [name for name in _fields(view, trigger) if name not in ("seen", "forced", *unasked)]
     title = written(view, view.dossier.data.get("title"), "title")
     return visit.page(
         "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
         problems=problems or {}, moved=moved, flagged=flagged, stale=stale, changes=changes,
-        places=_places(visit, session, view) if "to_unit" in names
-        else _services(session, view) if "consulted" in names else [],
+        places=_services(session, view) if trigger.name in (CONSULT, PASS_ON)
+        else _places(visit, session, view) if "to_unit" in names else [],
         people=_people(session, view) if "to_user" in names else [],
         effects=_effects(visit, view) if "motive" in names else {},
         forced="forced" in trigger.optional, seen="seen" in trigger.optional,
     )  # fmt: skip
 
 
+def _fields(view: View, trigger: Trigger) -> tuple[str, ...]:
+    """What the form of an act asks for, in order: what a rung wants to be told is asked like the rest."""
+    told = tuple(name for name in trigger.optional if name in view.statement)
+    return (*trigger.needs, *told, *(name for name in trigger.optional if name not in told))
+
+
 def _services(session: Session, view: View) -> list[Place]:
     """The services that are usually consulted on this topic at this place, but for those that have an open request."""
     asked = {one.unit for one in view.consultations if one.closed_at is None}
     return [
-        Place(code, name, "", staffed=True, here=view.unit is not None and code == view.unit.code, proposed=False)
+        Place(code, name, "", staffed=True, here=False, proposed=False)
         for code, name, _ in consultations.usual(session, view.dossier.data, view.now)
-        if code not in asked
+        if code not in asked and (view.unit is None or code != view.unit.code)
     ]
 
 
@@ -328,16 +334,20 @@ def _args(view: View, trigger: Trigger, fields: Mapping[str, str]) -> tuple[dict
             value = datetime.combine(day, CLOSING, tzinfo=ZoneInfo(view.zone)).isoformat()
         if value:
             args[name] = value
-        elif name in trigger.needs:
+        elif name in trigger.needs or (name in view.statement and trigger.name in _climbs(view)):
             problems[name] = BadInput("missing", "ce champ est obligatoire", field=name)
     return args, problems
+
+
+def _climbs(view: View) -> set[str]:
+    return {trigger.name for trigger in view.definition.triggers if "climb" in trigger.effects}
 
 
 def _beside(trigger: Trigger, error: CoupeFileError) -> dict[str, CoupeFileError]:
     """A refusal beside the field that it is about, else at the top."""
     known = (*trigger.needs, *trigger.optional)
     field = {"term_passed": "answer_by", "term_too_far": "answer_by", "not_competent": "to_unit", "same_unit": "consulted" if "consulted" in known else "to_unit",
-             "rung_reserved": "to_unit", "not_a_member": "to_user"}.get(error.code, error.field or "")  # fmt: skip
+             "rung_reserved": "to_unit", "had_it": "to_unit", "not_a_member": "to_user"}.get(error.code, error.field or "")  # fmt: skip
     return {field if field in known else "": error}
 
 

@@ -294,17 +294,23 @@ class Speech:
         definition = view.decided(event)
         args: dict[str, Any] = event.command.get("args", {})
         texts = []
-        for name, value in args.items():
+        parts = words.statement(definition)
+        for name, value in sorted(args.items(), key=lambda one: [*parts].index(one[0]) if one[0] in parts else -1):
             body = written(view, value, name)
             if body is None and name == "reason" and isinstance(value, str):
                 body = self._(words.REASONS.get(value, value))
             if body and name not in ("title", "blockage", "siret"):
-                texts.append((name, body))
+                texts.append((self._capital(parts.get(name, "")), body))
         inside = any(name in definition.fields and definition.fields[name].audience == "internal" for name in args)
         inside = inside or internal(event.kind, event.command)
         details = tuple(self._details(view, event, definition))
         return Entry(event.at, event.effective, self._happened(view, definition, event.kind), self._by(view, event), details,
                      tuple(texts), event.kind, inside)  # fmt: skip
+
+    def _capital(self, said: str) -> str:
+        """Words at the head of what they announce; nothing of nothing."""
+        said = self._(said) if said else ""
+        return said[:1].upper() + said[1:]
 
     def _happened(self, view: View, definition: Definition, kind: str) -> str:
         known = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -17,17 +17,12 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from states.definition import CONSULT, Definition
+from states.definition import Definition
 from states.dossier import SYSTEM, Actor, Dossier
-from states.errors import BadInput, CoupeFileError, Refused
-from workflow import access, definitions, directory, dossiers, journal, texts, words
+from workflow import access, definitions, directory, dossiers, journal, texts
 from workflow.apply import LANE_BULK, connection
-from workflow.dossiers import COLUMNS, Request, Result, Submission, dossier_of
-
-AVIS = "avis"
-NO_TEXT, DAYS = "sans_texte", "10"
-"""Without a text that gives them, the time of a request is its own, in working days, and this is what it is by default."""
-QUESTION = "question"
+from workflow.dossiers import COLUMNS, Request, dossier_of
+from workflow.opinions import QUESTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,107 +52,6 @@ class Consultation:
 # --- ask --------------------------------------------------------------------------------------------------------------
 
 
-def act(
-    session: Session,
-    ids: Sequence[int],
-    trigger: str,
-    *,
-    actor: Actor,
-    args: Mapping[str, Any] | None = None,
-    idem: str | None = None,
-) -> list[Result]:
-    """Ask one thing of some dossiers, as `dossiers.act` does; where a service is consulted, its request is opened with it."""
-    if trigger == CONSULT:
-        done = [_consult(session, key, actor, dict(args or {}), idem) for key in dict.fromkeys(ids)]
-    else:
-        done = dossiers.act(session, ids, trigger, actor=actor, args=args, idem=idem)
-    return [_read_only(session, actor, result) if result.error is not None else result for result in done]
-
-
-def _read_only(session: Session, actor: Actor, result: Result) -> Result:
-    """A dossier that is outside the actor's scope but that they read is not unknown to them: say why it stays as it is."""
-    if not isinstance(result.error, Refused) or result.error.code != "unknown":
-        return result
-    within = access.reads(actor)
-    statement = f"select exists (select from dossiers d where d.id = :id and {within.sql})"  # noqa: S608  (a scope is ours)
-    if not session.execute(text(statement), {"id": result.dossier_id, **within.params}).scalar():
-        return result
-    sentence = (
-        "votre administration lit ce dossier, sans y agir : il est à celle qui le tient, ou dont l'avis est demandé"
-    )
-    return replace(result, error=Refused("read_only", sentence, field="dossier"))
-
-
-def _consult(session: Session, key: int, actor: Actor, args: dict[str, Any], idem: str | None) -> Result:
-    """What is refused, by the dossier or because that service already has a request, leaves nothing behind."""
-    question = args.pop(QUESTION, None)
-    try:
-        with session.begin_nested():
-            result = dossiers.one(dossiers.act(session, [key], CONSULT, actor=actor, args=args, idem=idem))
-            _open(session, key, result, actor, {**args, QUESTION: question})
-    except CoupeFileError as error:
-        return Result(key, error=error)
-    return result
-
-
-_ASKED = """
-select d.reference, d.data ->> 'topic' as topic, d.data ->> 'commune' as commune,
-       cast(e.facts ->> 'consults' as integer) as unit, u.name as unit_name,
-       u.zone
-from events e join dossiers d on d.id = e.dossier_id left join units u on u.id = cast(e.facts ->> 'consults' as integer)
-where e.dossier_id = :id and e.seq = :seq
-"""
-_OTHERS = """
-select a.reference, a.due_at, c.unit_id, a.phase <> 'resolved' as open from consultations c
-join dossiers a on a.id = c.dossier_id where c.parent_id = :id
-"""
-
-
-def _open(session: Session, key: int, result: Result, actor: Actor, args: Mapping[str, Any]) -> None:
-    """Open the request. The lock on the dossier that it is about is held: nobody opens another one meanwhile.
-
-    A consultation that was sent twice opens one; with another question it is no repeat, and is refused.
-    """
-    asked = session.execute(text(_ASKED), {"id": key, "seq": result.seq}).one()
-    others = session.execute(text(_OTHERS), {"id": key}).all()
-    for one in others:
-        if one.open and one.unit_id == asked.unit and not result.repeated:
-            until = "" if one.due_at is None else f", attendu avant le {words.on(one.due_at, asked.zone)}"
-            sentence = (
-                f"un avis est déjà demandé sur ce dossier à ce service, {asked.unit_name} : {one.reference}{until}"
-            )
-            raise Refused("consulted", sentence, field="consulted", accepted="un autre service, ou celui-ci ensuite")
-    given = {
-        "dossier": asked.reference,
-        "topic": asked.topic,
-        "commune": asked.commune,
-        QUESTION: args.get(QUESTION),
-        **_time(args),
-    }
-    submission = Submission(
-        {name: value for name, value in given.items() if value is not None},
-        AVIS,
-        key=f"avis:{key}:{result.seq}",
-        reference=f"{asked.reference}-A{len(others) + 1}",
-        unit=asked.unit,
-    )
-    (done,) = dossiers.submit(session, [submission], actor=actor)
-    if done.repeated:
-        return
-    statement = "insert into consultations (dossier_id, parent_id, unit_id) values (:id, :parent, :unit)"
-    session.execute(text(statement), {"id": done.dossier_id, "parent": key, "unit": asked.unit})
-
-
-def _time(args: Mapping[str, Any]) -> dict[str, Any]:
-    """On what basis it is asked, and within how many days where no text says that."""
-    basis, days = args.get("basis") or NO_TEXT, args.get("days")
-    if basis == NO_TEXT:
-        return {"basis": basis, "days": days or DAYS}
-    if days:
-        raise BadInput("days", "le texte fixe le délai de cet avis", field="days", accepted="rien, ou basis sans_texte")
-    return {"basis": basis}
-
-
 def usual(session: Session, data: Mapping[str, Any], at: datetime) -> list[tuple[str, str, str]]:
     """(code, name, kind) of the services that are usually consulted on the topic of a dossier at its place."""
     found = directory.administrations(session)
@@ -173,38 +67,48 @@ _CONCERNED = """
 select c.dossier_id, c.parent_id from consultations c where c.dossier_id = any(:ids) or c.parent_id = any(:ids)
 """
 _LOCK = "select id, reference, state, phase, definition_id from dossiers where id = any(:ids) order by id for update"
+PASSED_ON = "opinion_passed_on"
 _TOLD = {"given": "opinion_given", "silent": "opinion_silent"}
 """What the dossier is told, by the state in which a request ends."""
 
 
-def follow(session: Session, ended: Collection[int]) -> None:
-    """What the end of some dossiers means to others, once: a request that ended is told to the dossier that it is about, and
-    a dossier that ended ends its open requests. Raises what made it impossible.
+def follow(session: Session, ended: Collection[int], passed: Collection[tuple[int, int]] = ()) -> None:
+    """What happened to some dossiers means to others, once: a request that ended, or that an event `passed` on (its key in
+    the journal), is told to the dossier that it is about; a dossier that ended ends its open requests. Raises what made
+    it impossible.
     """
-    pairs = session.execute(text(_CONCERNED), {"ids": sorted(ended)}).all() if ended else []
+    touched = {*ended, *(key for key, _ in passed)}
+    pairs = session.execute(text(_CONCERNED), {"ids": sorted(touched)}).all() if touched else []
     if not pairs:
         return
     keys = sorted({key for pair in pairs for key in pair})
     rows = {row.id: row for row in session.execute(text(_LOCK), {"ids": keys})}
-    rounds: list[dict[int, Request]] = []
+    asked: list[Request] = []
     for avis, parent in sorted((pair.dossier_id, pair.parent_id) for pair in pairs):
         request, about = rows[avis], rows[parent]
-        if request.phase != "resolved":
-            asked = Request(avis, "drop") if about.phase == "resolved" else None
-        elif avis in ended and about.phase != "resolved" and request.state in _TOLD:
-            # The key makes it once, however often the end of this request is looked at.
-            asked = Request(parent, _TOLD[request.state], {"request": request.reference}, idem=f"avis:{avis}")
-        else:
-            asked = None
-        if asked is not None:
-            free = next((one for one in rounds if asked.dossier_id not in one), None)
-            if free is None:
-                rounds.append(free := {})
-            free[asked.dossier_id] = asked
-    for each in rounds:
-        for result in dossiers.perform(session, list(each.values()), actor=SYSTEM, lane=LANE_BULK):
+        if about.phase == "resolved":
+            asked += [Request(avis, "drop")] if request.phase != "resolved" else []
+            continue
+        # The key makes it once, however often what happened to this request is looked at.
+        told = {"request": request.reference}
+        asked += [Request(parent, PASSED_ON, told, f"avis:{avis}:{seq}") for key, seq in sorted(passed) if key == avis]
+        if avis in ended and request.state in _TOLD:
+            asked.append(Request(parent, _TOLD[request.state], told, f"avis:{avis}"))
+    for each in _rounds(asked):
+        for result in dossiers.perform(session, each, actor=SYSTEM, lane=LANE_BULK):
             if result.error is not None:
                 raise result.error
+
+
+def _rounds(asked: Sequence[Request]) -> list[list[Request]]:
+    """The requests in as many rounds as one dossier has of them: in each it is asked once."""
+    rounds: list[dict[int, Request]] = []
+    for one in asked:
+        free = next((each for each in rounds if one.dossier_id not in each), None)
+        if free is None:
+            rounds.append(free := {})
+        free[one.dossier_id] = one
+    return [list(each.values()) for each in rounds]
 
 
 # --- read -------------------------------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session
 from states import fields
 from states.decide import decide
 from states.decide import submit as decide_submit
-from states.dossier import DUE, Act, Actor, Clock, Context, Dossier, Hold, Json, Rung
+from states.definition import CONSULT, PASS_ON, RECALL
+from states.dossier import DUE, SYSTEM, Act, Actor, Clock, Context, Dossier, Hold, Json, Rung
 from states.errors import BadInput, CoupeFileError, Refused
-from workflow import access, directory, texts
+from workflow import access, directory, opinions, texts
 from workflow.apply import LANE_BULK, LANE_PEOPLE, SLICE, Change, Opening, apply, connection, open_dossiers
 from workflow.definitions import Loaded, for_submission, get
 from workflow.journal import GENESIS
@@ -245,6 +246,51 @@ def perform(
     by_id = {request.dossier_id: request for request in requests}
     if len(by_id) != len(requests):
         raise BadInput("ids", "un dossier est donné deux fois", field="ids", accepted="chaque dossier une fois")
+    if lane is None:
+        lane = LANE_BULK if len(requests) >= BULK else LANE_PEOPLE
+    alone = [by_id.pop(key) for key in sorted(by_id) if by_id[key].trigger in _BESIDE]
+    results = {request.dossier_id: _reach(session, request, actor, lane) for request in alone}
+    if by_id:
+        results |= _perform(session, by_id, actor, lane, clock_runs=clock_runs)
+    return [results[request.dossier_id] for request in requests]
+
+
+_BESIDE = (CONSULT, RECALL, PASS_ON)
+
+
+def _reach(session: Session, request: Request, actor: Actor, lane: int) -> Result:
+    """An act that reaches beside its dossier, with what it does there; refused, it leaves nothing behind."""
+    key = request.dossier_id
+    try:
+        with session.begin_nested():
+            result = one(list(_perform(session, {key: request}, actor, lane).values()))
+            if request.trigger == CONSULT:
+                _open_avis(session, request, result, actor)
+            elif request.trigger == RECALL:
+                avis = opinions.taken_back(session, key, str(request.args["request"]).strip(), repeated=result.repeated)
+                args, idem = {opinions.REASON: request.args[opinions.REASON]}, f"{RECALL}:{key}:{result.seq}"
+                one(
+                    list(_perform(session, {avis: Request(avis, opinions.CALL_OFF, args, idem)}, SYSTEM, lane).values())
+                )
+            elif not result.repeated:
+                opinions.passed_on(session, key)
+    except CoupeFileError as error:
+        return Result(key, error=error)
+    return result
+
+
+def _open_avis(session: Session, request: Request, result: Result, actor: Actor) -> None:
+    key = request.dossier_id
+    asked = opinions.asked(session, key, result.seq, request.args, repeated=result.repeated)
+    submission = Submission(asked.args, opinions.AVIS, key=asked.key, reference=asked.reference, unit=asked.unit)
+    (opened,) = submit(session, [submission], actor=actor)
+    if not opened.repeated:
+        opinions.link(session, opened.dossier_id, key, asked.unit)
+
+
+def _perform(
+    session: Session, by_id: Mapping[int, Request], actor: Actor, lane: int, *, clock_runs: bool = True
+) -> dict[int, Result]:
     results: dict[int, Result] = {}
     checked: Checked = {}
 
@@ -269,10 +315,11 @@ def perform(
                 if change.decision.events:
                     yield change
 
-    if lane is None:
-        lane = LANE_BULK if len(requests) >= BULK else LANE_PEOPLE
-    apply(session, decided(), lane=lane, stream=len(requests) > 1)
-    return [results.get(key) or Result(key, error=_unknown(key)) for key in by_id]
+    apply(session, decided(), lane=lane, stream=len(by_id) > 1)
+    if len(results) < len(by_id):
+        seen = _read(session, actor, [key for key in by_id if key not in results])
+        results |= {key: Result(key, error=_unreached(key, read=key in seen)) for key in by_id if key not in results}
+    return results
 
 
 def _result(change: Change) -> Result:
@@ -282,8 +329,21 @@ def _result(change: Change) -> Result:
     return Result(change.dossier_id, seq, after.state, after.version, tuple(event.kind for event in events))
 
 
-def _unknown(key: int) -> CoupeFileError:
-    return Refused("unknown", f"dossier {key} inconnu, ou hors de votre périmètre", field="dossier")
+def _read(session: Session, actor: Actor, keys: Sequence[int]) -> set[int]:
+    """Those of some dossiers that an actor reads."""
+    within = access.reads(actor)
+    statement = f"select d.id from dossiers d where d.id = any(:ids) and {within.sql}"  # noqa: S608  (a scope is ours)
+    return set(session.execute(text(statement), {"ids": list(keys), **within.params}).scalars())
+
+
+def _unreached(key: int, *, read: bool) -> CoupeFileError:
+    """Why a dossier outside the actor's scope stays as it is; one that they read is not unknown to them."""
+    if not read:
+        return Refused("unknown", f"dossier {key} inconnu, ou hors de votre périmètre", field="dossier")
+    sentence = (
+        "votre administration lit ce dossier, sans y agir : il est à celle qui le tient, ou dont l'avis est demandé"
+    )
+    return Refused("read_only", sentence, field="dossier")
 
 
 COLUMNS = """d.id, d.definition_id, d.head, d.state, d.phase, d.seq, d.version, d.at, d.unit_id, d.rung, d.assignee_id,
@@ -380,7 +440,7 @@ def _decide(
         key = (row.definition_id, request.trigger, row.dossier.state, id(request.args))
         if key not in checked:
             checked[key] = _checked(session, loaded, row.dossier, request)
-        args, aside = texts.set_aside(loaded.compiled.definition, row.id, checked[key])
+        args, aside = texts.set_aside(loaded.compiled.definition, row.id, _recorded(request, checked[key]))
         asked = Act(request.trigger, actor, args, request.idem)
     last = row.dossier.at
     at = max(request.at or now, last) if last is not None else now
@@ -401,6 +461,12 @@ def _checked(session: Session, loaded: Loaded, dossier: Dossier, request: Reques
     return fields.check(compiled.definition, rule, given)
 
 
+def _recorded(request: Request, args: Json) -> Json:
+    """What the dossier's own journal says of what was given: not what a service is told in its request."""
+    apart = opinions.APART.get(request.trigger or "")
+    return args if apart is None else {name: value for name, value in args.items() if name != apart}
+
+
 def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, str, Json, int]) -> Result:
     """What was already done under this key, read by the definition it was done under; another command under the same
     key is refused, not guessed at.
@@ -413,9 +479,8 @@ def _repeated(session: Session, row: Locked, request: Request, sent: tuple[int, 
     try:
         rule = next(t for t in loaded.compiled.definition.triggers if t.name == kind)
         given = directory.resolve(session, loaded.compiled.definition, dict(request.args))
-        same = kind == request.trigger and texts.same(
-            session, fields.check(loaded.compiled.definition, rule, given), command["args"]
-        )
+        args = _recorded(request, fields.check(loaded.compiled.definition, rule, given))
+        same = kind == request.trigger and texts.same(session, args, command["args"])
     except CoupeFileError:
         same = False
     if not same:

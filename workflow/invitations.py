@@ -326,6 +326,12 @@ def claim(session: Session, *, limit: int) -> list[Letter]:
     return found
 
 
+def count_as_sent(session: Session) -> None:
+    """Take those that wait to be sent as sent, though no letter left and no link opens them: they can be sent again."""
+    statement = "update invitations set state = 'sent', ends_at = clock_timestamp() + cast(:good_for as interval) where state = 'queued'"
+    session.execute(text(statement), {"good_for": GOOD_FOR})
+
+
 def sent(session: Session, key: int) -> None:
     """Mark an invitation as sent."""
     session.execute(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from states.attachment import ATTACH
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
+from states.definition import PASS_ON
 from states.dossier import Json
 from states.explanation import LANGUAGES, ends_day
 from workflow import words
@@ -67,6 +68,16 @@ _HAPPENED = {
         "Une personne qui portait le dossier avec vous l'a quitté.",
     ),
     "consult": ("avis demandé à un service", "Un service est consulté sur ce dossier."),
+    "recall": ("demande d'avis retirée", "Une demande d'avis sur ce dossier est retirée."),
+    "pass_on": ("demande d'avis transmise à un autre service", "La demande d'avis est transmise à un autre service."),
+    "call_off": (
+        "demande d'avis retirée",
+        "L'administration qui tient le dossier retire sa demande : votre avis n'est plus attendu. Le motif est à lire en ligne.",
+    ),
+    "opinion_passed_on": (
+        "avis demandé à un autre service",
+        "Le service consulté n'était pas le bon : il a transmis la demande d'avis à un autre, qui a une nouvelle échéance.",
+    ),
     "give": ("avis rendu", "L'avis est rendu."),
     "opinion_given": ("avis rendu", "Un service consulté a rendu son avis. Il est à lire dans le dossier."),
     "opinion_silent": (
@@ -112,6 +123,8 @@ def letter(notice: Outgoing) -> tuple[str, str]:
         lines.append(f"La balle est chez : {notice.unit}" + (f" ({notice.rung_label})" if notice.rung_label else ""))
     if notice.due_at is not None:
         lines.append(f"Prochaine échéance : {date(notice.due_at, zone)}")
+    for asked, said in notice.statement:
+        lines += ["", f"{asked[0].upper()}{asked[1:]} :", said]
     lines += ["", "Message automatique du coupe-file administratif."]
     return f"Dossier {notice.reference} : {short}", "\n".join(lines) + "\n"
 
@@ -149,8 +162,10 @@ def _what(notice: Outgoing, zone: ZoneInfo) -> tuple[str, str]:
         return "dossier sans échéance", "Aucune horloge ne court plus sur ce dossier, et il est toujours ouvert."
     if "was" in cause:
         return _moved(cause, clock, zone)
+    if cause["kind"] in (SUBMIT, PASS_ON) and notice.about is not None:
+        return _asked(notice)
     if cause["kind"] == SUBMIT:
-        return _asked(notice) if notice.about is not None else _submitted(cause, zone)
+        return _submitted(cause, zone)
     found = _HAPPENED.get(cause["kind"])
     return found or (cause["kind"], f"Événement : {cause['kind']}.")
 

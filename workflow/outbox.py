@@ -19,7 +19,7 @@ from states.decide import SUBMIT
 from states.definition import Definition
 from states.dossier import Json
 from states.errors import CoupeFileError, Refused
-from workflow import absences, consultations, definitions, installation, registration, vacancies
+from workflow import absences, consultations, definitions, installation, registration, texts, vacancies, words
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
@@ -58,6 +58,8 @@ class Outgoing:
     """The outcome that silence on that request has."""
     acknowledges: bool = False
     """Whether a clock waits for this letter: it acknowledges the registration of the dossier."""
+    statement: tuple[tuple[str, str], ...] = ()
+    """What the rung that is seized asked to be told, each part with its words; for the administrations alone."""
 
 
 _CLAIM = """
@@ -122,11 +124,26 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         void=_void(session, definition, notice.cause, dossier) or _followed(session, notice),
         by_law=clock is not None and clock.by_law,
         about=dossier.about if definition.purpose is not None else None,
+        statement=_statement(session, definition, notice),
         silence=consultations.silence(definition, [name for name, one in dossier.clocks.items() if "end" not in one]),
         acknowledges=notice.cause["kind"] == SUBMIT
         and notice.target == "holder"
         and registration.waits(definition, dossier.clocks),
     )
+
+
+_ARGS = "select command -> 'args' from events where dossier_id = :id and seq = :seq"
+
+
+def _statement(session: Session, definition: Definition, notice: Any) -> tuple[tuple[str, str], ...]:
+    rung = notice.cause.get("rung")
+    asked = definition.ladder[rung].needs if rung is not None and rung < len(definition.ladder) else None
+    if not asked or notice.target == "holder":
+        return ()
+    args = session.execute(text(_ARGS), {"id": notice.dossier_id, "seq": notice.seq}).scalar_one()
+    keys = {name: uuid.UUID(args[name]["text"]) for name in asked if name in args}
+    bodies, said = texts.bodies(session, keys.values()), words.statement(definition)
+    return tuple((said[name], bodies[key] or texts.ERASED) for name, key in keys.items())
 
 
 def _rung(definition: Definition, rung: int | None) -> str | None:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from config import log_lines
 from states.attachment import ATTACH, HOLDER
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
-from states.definition import Definition, Working
+from states.definition import PASS_ON, Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
 from workflow import consultations, counters, definitions, parties, registration, vacancies
@@ -220,7 +220,7 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
                         "subscriber %s failed on %s/%s: %r", name, key, event.seq, error, extra={"dossier": key}
                     )
                     failures.append((key, event.seq, name, _words(error)))
-        failures += _follow(session, [event for event, _ in found if event.effect.get("closed_at") is not None])
+        failures += _follow(session, [event for event, _ in found if _ended(event) or event.kind == PASS_ON])
         _write(session, rows)
         _keep_failures(session, failures)
         _count(session, [(event.dossier_id, event.seq) for event, _ in found])
@@ -231,17 +231,29 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
         return len(keys)
 
 
-def _follow(session: Session, ended: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
-    """What the end of these dossiers means to the requests for an avis, and to the dossiers that these are about."""
-    if not ended:
+def _ended(event: Happened) -> bool:
+    return event.effect.get("closed_at") is not None
+
+
+def _follow(session: Session, events: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
+    """What these events mean to the requests for an avis, and to the dossiers that these are about."""
+    if not events:
         return []
     try:
         with session.begin_nested():
-            consultations.follow(session, {event.dossier_id for event in ended})
+            _followed(session, events)
     except Exception as error:  # noqa: BLE001  (kept with its attempts; the events are reacted to all the same)
         log.warning("requests for an avis not followed: %r", error)
-        return [(event.dossier_id, event.seq, FOLLOW, _words(error)) for event in ended]
+        return [(event.dossier_id, event.seq, FOLLOW, _words(error)) for event in events]
     return []
+
+
+def _followed(session: Session, events: Sequence[Happened]) -> None:
+    consultations.follow(
+        session,
+        {event.dossier_id for event in events if _ended(event)},
+        {(event.dossier_id, event.seq) for event in events if event.kind == PASS_ON},
+    )
 
 
 def acknowledged(session: Session, dossier_id: int, seq: int) -> None:
@@ -320,7 +332,7 @@ def _retry(make: sessionmaker[Session]) -> None:
                 ((event, definition),) = _happened(session, [(row.dossier_id, row.seq)])
                 with session.begin_nested():
                     if row.subscriber == FOLLOW:
-                        consultations.follow(session, {event.dossier_id})
+                        _followed(session, [event])
                     elif row.subscriber == REGISTRATION:
                         registration.left(session, event.dossier_id)
                     else:

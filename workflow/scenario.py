@@ -9,29 +9,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from states.attachment import HOLDER
+from states.dossier import Actor
 from states.errors import BadInput, CoupeFileError, Refused
 from workflow import (
     access,
+    attachments,
     business_time,
-    consultations,
     definitions,
     dossiers,
+    invitations,
     reactions,
     registration,
     sweep,
     vacancies,
 )
 from workflow.dossiers import Submission
+from workflow.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One act of one person at an instant: `do` is `submit`, or a trigger. `dossier` is its reference."""
+    """One act of one person at an instant: `do` is `submit`, a trigger, `join` (a file, by its `path` and `name`) or
+    `invite` (somebody, by `mail` and `side`). `dossier` is its reference.
+    """
 
     at: datetime
     dossier: str
@@ -53,8 +60,10 @@ _OPENED = "select definition_id, clocks from dossiers where id = :id"
 _PERSONS = "select id from persons where login = any(:logins) order by id"
 
 
-def play(make: sessionmaker[Session], steps: Sequence[Step], *, opens: datetime) -> dict[str, int]:
+def play(make: sessionmaker[Session], steps: Sequence[Step], *, opens: datetime, vault: Vault) -> dict[str, int]:
     """Play the steps in order of time, then stop the clock at the opening; returns the key of each dossier by its reference.
+
+    Files take their places in the vault.
 
     Raises BadInput: a database that holds dossiers already, a step after the opening; and whatever refuses an act.
     """
@@ -68,7 +77,7 @@ def play(make: sessionmaker[Session], steps: Sequence[Step], *, opens: datetime)
         advance(make, step.at)
         try:
             with make.begin() as session:
-                _act(session, step, keys)
+                _act(session, step, keys, vault)
         except CoupeFileError as error:
             raise Refused("scenario", f"{step.dossier}, {step.do} du {step.at:%d/%m/%Y} : {error}") from error
     advance(make, opens)
@@ -77,6 +86,7 @@ def play(make: sessionmaker[Session], steps: Sequence[Step], *, opens: datetime)
     with make.begin() as session:
         vacancies.look(session)
         session.execute(text(_VOID), {"why": BEFORE})
+        invitations.count_as_sent(session)
         vacancies.again(session)
     return keys
 
@@ -100,7 +110,7 @@ def advance(make: sessionmaker[Session], to: datetime) -> None:
         before = due
 
 
-def _act(session: Session, step: Step, keys: dict[str, int]) -> None:
+def _act(session: Session, step: Step, keys: dict[str, int], vault: Vault) -> None:
     actor = access.actor(session, step.actor, step.at)
     if step.do == "submit":
         parties = tuple(session.execute(text(_PERSONS), {"logins": list(step.parties)}).scalars())
@@ -109,5 +119,20 @@ def _act(session: Session, step: Step, keys: dict[str, int]) -> None:
         row = session.execute(text(_OPENED), {"id": key}).one()
         if registration.waits(definitions.get(session, row.definition_id).compiled.definition, row.clocks):
             registration.left(session, key)
+    elif step.do == "join":
+        _join(session, keys[step.dossier], actor, step.args, vault)
+    elif step.do == "invite":
+        invitations.invite(session, keys[step.dossier], actor, mail=step.args["mail"], side=step.args["side"])
     else:
-        dossiers.one(consultations.act(session, [keys[step.dossier]], step.do, actor=actor, args=step.args))
+        dossiers.one(dossiers.act(session, [keys[step.dossier]], step.do, actor=actor, args=step.args))
+
+
+MOST = attachments.Bounds(1_000_000, 10, 10_000_000)
+"""What the files of a story may weigh."""
+
+
+def _join(session: Session, dossier: int, actor: Actor, args: Mapping[str, Any], vault: Vault) -> None:
+    with vault.arrival() as arrival:
+        arrival.write(Path(args["path"]).read_bytes())
+        arrival.ended()
+        attachments.add(session, vault, dossier, arrival, name=args["name"], audience=HOLDER, actor=actor, limit=MOST)

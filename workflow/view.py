@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from states import attachment, clocks, court
 from states.almanac import Almanac
 from states.decide import settle
-from states.definition import Definition, Trigger
+from states.definition import RECALL, Definition, Trigger
 from states.dossier import SYSTEM, Actor, Dossier
 from states.draft import Draft
 from states.errors import BadInput, CoupeFileError, Refused
@@ -77,6 +77,8 @@ class View:
     versions: dict[str, Definition]
     almanac: Almanac
     consultations: tuple[Consultation, ...] = ()
+    statement: Mapping[str, str] = field(default_factory=dict)
+    """What the rung above that this reader may climb to asks to be told: its fields, in words."""
 
     @property
     def about(self) -> str | None:
@@ -133,11 +135,13 @@ def load(session: Session, key: int, actor: Actor) -> View:
     unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
     draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
     settle(draft, loaded.compiled)
-    allowed, closed = _doors(loaded, draft, actor) if may_act(actor, dossier.units) else ((), ())
+    requests = consultations.of(session, key, actor, units=dossier.units)
+    waits = any(one.closed_at is None for one in requests)
+    doors = _doors(loaded, draft, actor, waits=waits) if may_act(actor, dossier.units) else ((), (), {})
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
-        allowed, closed, _then(loaded, draft), events, _names(session, events, persons=sees),
-        versions, context.almanac, consultations.of(session, key, actor, units=dossier.units),
+        doors[0], doors[1], _then(loaded, draft), events, _names(session, events, persons=sees),
+        versions, context.almanac, requests, doors[2],
     )  # fmt: skip
 
 
@@ -206,19 +210,29 @@ def _versions(session: Session, loaded: Loaded, events: Sequence[Recorded]) -> d
     return found
 
 
-def _doors(loaded: Loaded, draft: Draft, actor: Actor) -> tuple[tuple[Trigger, ...], tuple[tuple[Trigger, str], ...]]:
-    """What this actor may ask now, as far as can be known before the fields are given; and what not, with why."""
+_Doors = tuple[tuple[Trigger, ...], tuple[tuple[Trigger, str], ...], Mapping[str, str]]
+
+
+def _doors(loaded: Loaded, draft: Draft, actor: Actor, *, waits: bool) -> _Doors:
+    """What this actor may ask now, as far as can be known before the fields are given; what not, with why; and what the
+    rung above asks to be told. `waits`: an avis is awaited.
+    """
     draft.actor, draft.args = actor, {}
     allowed, closed = [], []
     for trigger in loaded.compiled.allowed(draft.dossier.state):
         if actor.role not in trigger.by:
             continue
         refusal = next(filter(None, (_refusal(draft, guard) for guard in trigger.guards)), None)
+        if trigger.name == RECALL and not waits:
+            refusal = "aucun avis n'est attendu sur ce dossier"
         if refusal is None:
             allowed.append(trigger)
         else:
             closed.append((trigger, refusal))
-    return tuple(allowed), tuple(closed)
+    above = rung_above(draft)[0]
+    asked = () if above is None else loaded.compiled.definition.ladder[above.index].needs or ()
+    said = words.statement(loaded.compiled.definition)
+    return tuple(allowed), tuple(closed), {name: said[name] for name in asked}
 
 
 def _refusal(draft: Draft, guard: str) -> str | None:

@@ -64,12 +64,16 @@ FIELDS = {
     "message": "Le message : le porteur et les administrations saisies le lisent.",
     "note": "La note, que seules les administrations saisies lisent.",
     "consulted": "Le service consulté, par son code (coupe-file route dit qui l'est d'ordinaire).",
-    "question": "La question posée au service consulté, qu'il faut toujours donner.",
+    "question": "La question posée au service consulté.",
     "basis": "Le texte qui prévoit l'avis, dont dépendent son délai et ce que vaut le silence.",
-    "days": "Sans texte, le délai laissé au service, en jours ouvrés.",
+    "days": "Sans texte, le délai laissé au service, en jours ouvrés, de 1 à 60 ; 10 si rien n'est dit.",
     "dossier": "La référence du dossier sur lequel l'avis porte.",
     "opinion": "L'avis, que les administrations saisies liront.",
     "request": "La référence de la demande d'avis.",
+    "blocking_rule": "Pour France Simplification : le texte ou la règle qui bloque.",
+    "tried_locally": "Pour France Simplification : ce que les services de l'État ont tenté sur place.",
+    "why_no_derogation": "Pour France Simplification : pourquoi la dérogation du préfet ne suffit pas.",
+    "proposed": "Pour France Simplification : ce qui est proposé.",
     "seen": "La version du dossier que vous avez sous les yeux : refusé si elle a changé.",
 }
 LABELS = {
@@ -259,6 +263,11 @@ def rung(definition: Definition, index: int | None) -> str:
     if index is None or index >= len(definition.ladder):
         return ""
     return definition.ladder[index].label or definition.ladder[index].rung
+
+
+def statement(definition: Definition) -> dict[str, str]:
+    """The fields of the statements that rungs ask for, in words."""
+    return {name: definition.fields[name].label or name for one in definition.ladder for name in one.needs or ()}
 
 
 def clock(definition: Definition, name: str) -> str:

@@ -23,10 +23,7 @@ def departement_of(commune: str) -> str:
 
 # INSEE, « type de nom en clair »: 0 and 1 have no article, 2 le, 3 la, 4 les, 5 l', 6 aux, 7 las, 8 los.
 _OF = ("de ", "d'", "du ", "de la ", "des ", "de l'", "des ", "de las ", "de los ")
-
-
-# INSEE, « type de nom en clair »: 0 and 1 have no article, 2 le, 3 la, 4 les, 5 l', 6 aux, 7 las, 8 los.
-_OF = ("de ", "d'", "du ", "de la ", "des ", "de l'", "des ", "de las ", "de los ")
+_CONSONANTS = "BCDFGJKLMNPQRSTVWXZ"
 _CONTRACTED = (("Le ", "du "), ("Les ", "des "), ("La ", "de La "), ("L'", "de L'"))
 
 
@@ -35,7 +32,10 @@ def joined(name: str, link: int) -> str:
     for article, words in _CONTRACTED:
         if name.startswith(article):
             return words + name.removeprefix(article)
-    return _OF[link] + name
+    bare = (
+        link == 1 and name[0] in _CONSONANTS
+    )  # so INSEE has Nouvelle-Aquitaine, which is not « d'Nouvelle-Aquitaine »
+    return _OF[0 if bare else link] + name
 
 
 class Area(NamedTuple):

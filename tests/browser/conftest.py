@@ -20,6 +20,7 @@ from cli import database, demo
 from config.settings import Settings
 from web.app import create
 from workflow import business_time, heartbeats, scenario, schema
+from workflow.vault import Vault
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = Path(__file__).parents[2] / ".coupe-file" / "screens"
@@ -98,7 +99,8 @@ def portal(postgres, template_database, browser, tmp_path_factory) -> Iterator[P
     engine = schema.engine(postgres.url(name))
     make = schema.sessions(engine)
     database.prepare(postgres.url(name))
-    demo.seed(make)
+    files = tmp_path_factory.mktemp("files")
+    demo.seed(make, Vault(files))
     with make.begin() as session:
         business_time.freeze(session)
         heartbeats.beat(session, "tick")
@@ -111,7 +113,7 @@ def portal(postgres, template_database, browser, tmp_path_factory) -> Iterator[P
             base_url=url,
             demo=True,
             admins="vp-lacq",
-            files=tmp_path_factory.mktemp("files"),
+            files=files,
         ),
         make,
         lambda: None,

@@ -286,4 +286,24 @@ def test_a_service_is_consulted_answers_and_each_is_shown_what_is_theirs(cli, do
     shown = cli("show", dossier, "--as", "ref-rte")
     assert "défavorable" in shown.out
     assert "Une servitude de passage grève la parcelle." in shown.out
+    assert cli(*asked, "--days", "7", "--as", "ref-rte").code == 0
+    away = ["--set", "to_unit=dreal-nouvelle-aquitaine", "--set", "reason=La DREAL suit ce poste source."]
+    assert "Fait" in cli("act", f"{dossier}-A2", "pass_on", *away, "--as", "prefet-64").out
+    wrong = cli("recall", dossier, "--request", request, "--reason", REASON, "--as", "ref-rte")
+    assert (wrong.code, f"Accepté : {dossier}-A2" in wrong.err) == (1, True)
+    done = cli(
+        "recall",
+        dossier,
+        "--request",
+        f"{dossier}-A2",
+        "--reason",
+        "La réponse est venue par la DREAL.",
+        "--as",
+        "ref-rte",
+    )
+    assert "Fait : Retirer une demande d'avis." in done.out
+    shown = cli("show", dossier, "--as", "directrice-lacq").out
+    assert "DREAL Nouvelle-Aquitaine" in shown
+    assert "Demande d'avis retirée" in shown
+    assert "est venue" not in shown
     assert cli("verify").code == 0

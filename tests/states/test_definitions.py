@@ -112,6 +112,38 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         ("triggers",),
         "« consult »",
     ),
+    "a service consulted without a question": (
+        lambda d: trigger(d, "consult").update(needs=["consulted"]),
+        ("triggers",),
+        "consulted et question",
+    ),
+    "an act that is called as one that takes an avis back": (
+        lambda d: trigger(d, "recall").update(effects=[]),
+        ("triggers",),
+        "« recall »",
+    ),
+    "days given by a field without bounds": (
+        lambda d: (
+            d["clocks"]["rung"].update(length={"given_days": "jobs"}, reminders=[]) or d["fields"]["jobs"].pop("max")
+        ),
+        ("clocks", "rung", "length"),
+        "borné",
+    ),
+    "days given by a field that may be none": (
+        lambda d: d["clocks"]["rung"].update(length={"given_days": "jobs"}, reminders=[]),
+        ("fields", "jobs"),
+        "entre 1 et",
+    ),
+    "a rung that comes after one above it": (
+        lambda d: d["ladder"][1].update(after=["region"]),
+        ("ladder", "1", "after"),
+        "« region » n'est pas un échelon inférieur",
+    ),
+    "a statement that the clock would have to write": (
+        lambda d: d["ladder"][1].update(needs=["reason"]),
+        ("ladder", "1", "auto"),
+        "l'horloge n'écrit pas",
+    ),
     "a service consulted without a look at who holds the dossier": (
         lambda d: trigger(d, "consult").update(guards=[]),
         ("triggers",),
@@ -202,7 +234,7 @@ REFUSED: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "an unknown key": (lambda d: d.update(colour="red"), ("colour",), "inconnu ici"),
     "a trigger declared twice from a state": (
         lambda d: d["triggers"].append(dict(trigger(d, "triage"))),
-        ("triggers", "18", "from"),
+        ("triggers", "19", "from"),
         "deux fois",
     ),
     "a reserved name of trigger": (

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from states.errors import BadInput
-from states.ladder import Directory, Place, RungRule, Topic, Unit, holes, refusal
+from states.ladder import Directory, Place, RungRule, Topic, Unit, holes
 from states.topics import parse
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -95,18 +95,6 @@ def test_a_unit_counts_between_its_dates_and_the_ladder_remembered_is_not_that_o
         for at, code in ((AT - DAY, "ddt-old"), (AT, "ddt-new"), (AT + DAY, None)):
             found = directory.ladder(TOPIC, PLACE, at)[1]
             assert (found.unit and found.unit.code) == code
-
-
-def test_france_simplification_is_seized_by_a_prefet_after_the_local_rungs_with_a_statement():
-    found = ladder(*UNITS, there=lambda code, at: code != "groupe")
-    assert "n'est saisi que par : prefet" in refusal(found, 4, role="referent", solicited=[1, 2, 3], statement="Voici.")
-    assert "après les échelons locaux : Service, Préfecture" in refusal(
-        found, 4, role="prefet", solicited=[], statement="Voici."
-    )
-    assert "demande un exposé : ce qui bloque" in refusal(found, 4, role="prefet", solicited=[1, 2], statement=" ")
-    assert refusal(found, 4, role="prefet", solicited=[1, 2], statement="Voici.") is None
-    assert "vacant" in refusal(found, 0, role="prefet", solicited=[])
-    assert refusal(found, 2, role="referent", solicited=[]) is None
 
 
 def test_a_document_of_topics_is_refused_with_every_error_at_once():

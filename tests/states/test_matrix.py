@@ -41,6 +41,7 @@ note       referent,head,prefet            submitted  triaged    escalated  -
 take       referent,head                   submitted  triaged    escalated  -
 release    referent,head                   submitted  triaged    escalated  -
 consult    referent,head,prefet            submitted  triaged    escalated  -
+recall     referent,head,prefet            submitted  triaged    escalated  -
 """
 _HEAD, *_ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 STATES = _HEAD[2:]
@@ -67,9 +68,10 @@ ARGS = {
     "write": {"message": TEXT},
     "message": {"message": TEXT},
     "note": {"note": TEXT},
-    "consult": {"consulted": 15},
+    "consult": {"consulted": 15, "question": TEXT},
+    "recall": {"request": "64-0001-A1", "reason": TEXT},
 }
-SPOKEN = ("exhaust", "write", "message", "note", "consult")
+SPOKEN = ("exhaust", "write", "message", "note", "consult", "recall")
 """What changes nothing that a page shows as the state of the dossier: the version stays."""
 TOP = Context((Rung(0, 10), Rung(1, 11)), CONTEXT.members)
 
@@ -149,7 +151,7 @@ def test_a_trigger_that_does_not_exist_is_refused_with_those_that_do():
         "code": "state",
         "message": "« approve » n'est pas possible dans l'état triaged",
         "field": "trigger",
-        "accepted": "escalate, resolve, message, note, consult",
+        "accepted": "escalate, resolve, message, note, consult, recall",
     }
 
 
@@ -237,6 +239,8 @@ def test_every_guard_and_effect_of_the_schema_is_one_that_the_core_knows_and_the
 
 def test_every_guard_of_the_vocabulary_has_a_refusal_in_this_file():
     elsewhere = {"no_open_hold", "within_reopen_window", "clock_correctable", "clock_extendable", "unassigned"}
+    elsewhere |= {"lower_rungs_first", "statement_given"}  # test_simplification.py
+    elsewhere |= {"actor_holds", "not_yet_asked"}  # tests/workflow/test_consultations.py
     assert {row[0] for row in REFUSALS} | elsewhere == set(GUARDS)
 
 

@@ -68,6 +68,8 @@ def acts(draw: Any, machine: Compiled) -> tuple[str, Actor, dict[str, Any]]:
             args[name] = draw(st.booleans())
         elif rule.type == "instant":
             args[name] = draw(STEPS)
+        elif rule.type == "code":
+            args[name] = "64-0001-A1"
     return trigger.name, actor, args
 
 

@@ -79,3 +79,30 @@ def test_a_program_consults_and_reads_what_its_person_would(portal, reference):
     assert {(each["question"], each["opinion"], each["outcome"]) for each in told} == {(None, None, None)}
     listed = client.get("/api/v1/dossiers", headers=portal.bearer("ref3")).json()["dossiers"]
     assert [each["about"] for each in listed] == [reference]
+
+
+def test_a_request_is_passed_on_and_taken_back_on_pages_and_by_a_program(portal, reference):
+    client, headers = portal.visitor().client, portal.bearer("ref1")
+    asked = {"fields": {"consulted": "u4", "question": QUESTION, "days": 7}}
+    assert client.post(f"/api/v1/dossiers/{reference}/consult", json=asked, headers=headers).status_code == 200
+    said = client.get(f"/api/v1/dossiers/{reference}", headers=headers).json()["consultations"]
+    (request,) = [one["reference"] for one in said if one["unit"]["code"] == "u4"]
+    service = portal.visitor("ref4")
+    assert "Le délai recommence" in service.get(f"/dossiers/{request}/agir/pass_on").text
+    away = {"to_unit": "other", "other_unit": "u1", "reason": "La police de l'eau n'est pas chez nous.", "key": "p1"}
+    refused = service.post(f"/dossiers/{request}/agir/pass_on", away)
+    assert (refused.status_code, 'href="#to_unit"' in refused.text) == (409, True)
+    assert service.post(f"/dossiers/{request}/agir/pass_on", {**away, "other_unit": "u5"}).status_code == 303
+    assert service.get(f"/dossiers/{reference}").status_code == 404
+    desk = portal.visitor("ref1")
+    form = desk.get(f"/dossiers/{reference}/agir/recall").text
+    assert f'value="{request}"' in form
+    short = desk.post(f"/dossiers/{reference}/agir/recall", {"request": request, "reason": "Non.", "key": "r1"})
+    assert (short.status_code, "Non." in short.text) == (422, True)
+    why = {"fields": {"request": request, "reason": "Le service a répondu par téléphone."}}
+    done = client.post(f"/api/v1/dossiers/{reference}/recall", json=why, headers=headers)
+    assert (done.status_code, done.json()["events"]) == (200, ["recall"])
+    holder = portal.visitor("holder").get(f"/dossiers/{reference}").text
+    assert "avis retirée" in holder
+    assert "par téléphone" not in holder
+    assert "par téléphone" in portal.visitor("ref5").get(f"/dossiers/{request}").text

@@ -188,6 +188,7 @@ def spoken():
     for definition in (own(), parse(yamltext.read(files()["avis"]).data)):
         for named in (definition.states.values(), definition.triggers, definition.clocks.values(), definition.ladder):
             yield from (one.label for one in named)
+        yield from words.statement(definition).values()
     for label, covers in words.TOPICS.values():
         yield from (label, covers)
     yield from (said for said in map(letters.happened, letters.KINDS) if said is not None)

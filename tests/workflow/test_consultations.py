@@ -42,7 +42,7 @@ def consult(world, key, unit="u2", by="ref1", idem=None, **args):
     given = {"consulted": unit, "question": QUESTION, **args}
     with world.make.begin() as session:
         actor = access.actor(session, by, world.now())
-        dossiers.one(consultations.act(session, [key], "consult", actor=actor, args=given, idem=idem))
+        dossiers.one(dossiers.act(session, [key], "consult", actor=actor, args=given, idem=idem))
     return world.value("select max(dossier_id) from consultations where parent_id = :key", key=key)
 
 
@@ -80,7 +80,7 @@ def test_a_service_is_consulted_and_the_ball_stays_where_it_is(own):
         before.unit_id, before.state, before.version, before.clocks, before.due_at)  # fmt: skip
     assert after.units == before.units
     assert (request.reference, request.unit_id, request.units, request.due_at) == (f"64-{key:04d}-A1", 3, [3], DUE)
-    assert list(request.clocks) == ["within_10"]
+    assert list(request.clocks) == ["without_text"]
     assert QUESTION not in str(own.sql("select command from events where dossier_id = :key", key=key))
     assert own.sound()
 
@@ -118,17 +118,13 @@ def test_who_is_consulted_reads_the_dossier_while_it_is_open_and_acts_on_the_req
     own.act(other, "give", "ref3", outcome="no_observation", opinion=OPINION)
     assert [(one.unit, one.question, one.opinion, one.outcome) for one in seen(own, key, "ref2").consultations] == [
         ("u2", QUESTION, None, None), ("u3", None, None, None)]  # fmt: skip
-    with pytest.raises(Refused, match="périmètre"):
-        own.act(key, "note", "ref2", note="Rien à signaler.")
-    with pytest.raises(Refused, match="périmètre"):
+    with pytest.raises(Refused, match="sans y agir"):
         own.act(avis, "assign", "ref1", to_user="ref1")
     with own.make.begin() as session:
-        (said,) = consultations.act(session, [key], "note", actor=own.actor("ref2"), args={"note": "Rien à signaler."})
-        (unknown,) = consultations.act(
-            session, [key], "note", actor=own.actor("ref6"), args={"note": "Rien à signaler."}
-        )
+        (said,) = dossiers.act(session, [key], "note", actor=own.actor("ref2"), args={"note": "Rien à signaler."})
+        (unknown,) = dossiers.act(session, [key], "note", actor=own.actor("ref6"), args={"note": "Rien à signaler."})
     assert (said.error.code, unknown.error.code) == ("read_only", "unknown")
-    assert [one.name for one in seen(own, avis, "ref2").allowed] == ["give", "assign", "take"]
+    assert [one.name for one in seen(own, avis, "ref2").allowed] == ["give", "pass_on", "assign", "take"]
     assert (seen(own, avis, "ref1").allowed, seen(own, avis, "ref1").about) == ((), f"64-{key:04d}")
     for stranger in ("ref6", "holder"):
         with pytest.raises(Refused):
@@ -165,7 +161,9 @@ def test_a_service_that_has_an_open_request_is_not_asked_again_and_nothing_is_le
         ({"unit": "u1"}, "consulted", "tient le dossier"),
         ({"unit": "u99"}, "consulted", "inconnue"),
         ({"basis": "urbanisme", "days": "5"}, "days", "le texte fixe le délai"),
-        ({"days": "7"}, "days", "5, 10, 20"),
+        ({"days": "0"}, "days", "de 1 à 60"),
+        ({"days": "61"}, "days", "de 1 à 60"),
+        ({"days": "dix"}, "days", "un nombre entier de 1 à 60"),
         ({"basis": "habitude"}, "basis", "sans_texte"),
         ({"by": "holder"}, "role", "holder"),
         ({"by": "ref6"}, "dossier", "périmètre"),
@@ -213,11 +211,11 @@ def test_an_answer_is_told_once_to_who_has_the_dossier_and_noted_on_it(own, tmp_
 def test_silence_is_what_its_basis_says_by_the_clock_after_reminders_sent_once_whatever_the_outage(own, tmp_path):
     key = own.triaged()
     expected = {
-        consult(own, key, "u2"): ("within_10", "2026-10-19", "no_observation"),
+        consult(own, key, "u2"): ("without_text", "2026-10-19", "no_observation"),
         consult(own, key, "u3", basis="urbanisme"): ("town_planning", "2026-11-05", "favourable"),
         consult(own, key, "u4", basis="accord_expres"): ("express_agreement", "2026-12-05", "unfavourable"),
         consult(own, key, "u5", basis="autorite_environnementale"): ("environmental_authority", "2026-12-05", "no_observation"),
-        consult(own, key, "u6", days="5"): ("within_5", "2026-10-12", "no_observation"),
+        consult(own, key, "u6", days="5"): ("without_text", "2026-10-12", "no_observation"),
     }  # fmt: skip
     with own.make() as session:
         silences = {one.id: one.silence for one in consultations.of(session, key, SYSTEM, units=())}
@@ -277,10 +275,10 @@ def test_reports_counters_the_dashboard_and_queues_do_not_take_an_avis_for_a_dos
     boss = own.actor("boss")
     whole = report.make(own.make, report.Asked(), actor=boss).report
     assert (whole.counts["dossiers"], whole.counts["open"]) == (1, 1)
-    assert {clock for _, clock in whole.clocks}.isdisjoint({"within_10", "town_planning"})
+    assert {clock for _, clock in whole.clocks}.isdisjoint({"without_text", "town_planning"})
     beside = report.make(own.make, report.Asked(version="avis"), actor=boss).report
     assert (beside.counts["dossiers"], beside.counts["resolved"]) == (2, 1)
-    assert beside.clocks["commitment", "within_10"].counts["closed_in_time"] == 1
+    assert beside.clocks["commitment", "without_text"].counts["closed_in_time"] == 1
     assert not Wanted().dossier(
         next(facts for k, _, facts in report.stream(own.make, actor=boss, at=own.now()) if k == avis[0])
     )
@@ -296,6 +294,141 @@ def test_reports_counters_the_dashboard_and_queues_do_not_take_an_avis_for_a_dos
         [avis[1]],
         [key],
     )
+
+
+def test_a_service_is_given_as_many_working_days_as_are_asked_and_reminded_within_them(own):
+    key = own.triaged()
+    last = {}
+    for unit, days in (("u2", 1), ("u3", 7), ("u4", "60")):
+        avis = consult(own, key, unit, days=days)
+        last[days] = own.row(avis).due_at.date().isoformat()
+    assert last == {1: "2026-10-06", 7: "2026-10-14", "60": "2026-12-30"}  # two holidays in November, Christmas
+    own.freeze(datetime(2026, 10, 14, 15, 59, tzinfo=UTC))
+    own.sweep()
+    assert [own.row(avis).state for avis in (2, 3, 4)] == ["silent", "requested", "requested"]
+    own.freeze(datetime(2026, 10, 14, 16, 1, tzinfo=UTC))
+    own.sweep()
+    assert own.row(3).state == "silent"
+    assert own.sound()
+
+
+def test_a_request_is_taken_back_alone_with_a_reason_that_its_service_reads_and_is_told_once(own, tmp_path):
+    key = own.triaged()
+    avis, other = consult(own, key), consult(own, key, "u3")
+    reason = "La question est réglée par le courrier du 2 octobre."
+    letters(own, tmp_path)
+    asked = {"request": "64-0001-A1", "reason": reason}
+    for _ in range(2):
+        with own.make.begin() as session:
+            done = dossiers.one(
+                dossiers.act(session, [key], "recall", actor=own.actor("ref1"), args=asked, idem="once")
+            )
+    assert done.repeated
+    assert [(own.row(one).state, own.row(one).outcome) for one in (avis, other)] == [
+        ("called_off", "withdrawn"), ("requested", None)]  # fmt: skip
+    assert letters(own, tmp_path).count(("call_off", "ref2")) == 1
+    assert [to for kind, to in letters(own, tmp_path) if kind in ("call_off", "recall")] == ["ref2"]
+    (event,) = [event for event in own.events(key) if event.kind == "recall"]
+    assert event.command["args"] == {
+        "request": "64-0001-A1"
+    }  # why is in the request, and the holder's journal is without
+    assert reason in seen(own, avis, "ref2").texts.values()
+    (gone, _) = seen(own, key, "holder").consultations
+    assert (gone.state, gone.closed_at, gone.outcome) == ("called_off", own.now(), None)
+    assert consult(own, key, "u2") == 4  # it may be asked something else
+    own.freeze(DUE + timedelta(days=30))
+    own.sweep()
+    assert own.kinds(avis) == ["submit", "call_off"]
+    assert own.sound()
+
+
+@pytest.mark.parametrize(
+    ("args", "by", "field", "words"),
+    [
+        ({"request": "64-0001-A9"}, "ref1", "request", "64-0001-A1"),
+        ({"request": "64-0001-A2"}, "ref1", "request", "déjà close"),
+        ({"reason": None}, "ref1", "reason", "obligatoire"),
+        ({"reason": "Non."}, "ref1", "reason", "de 10 à 2000"),
+        ({}, "holder", "role", "referent"),
+        ({}, "ref2", "dossier", "sans y agir"),
+    ],
+)
+def test_a_request_that_cannot_be_taken_back_is_left_as_it_is(own, args, by, field, words):
+    key = own.triaged()
+    consult(own, key)
+    own.act(consult(own, key, "u3"), "give", "ref3", outcome="no_observation", opinion=OPINION)
+    kinds = own.kinds(key)
+    with pytest.raises((BadInput, Refused)) as refusal:
+        own.act(key, "recall", by, **{"request": "64-0001-A1", "reason": "Sans objet désormais.", **args})
+    assert refusal.value.field == field
+    assert words in f"{refusal.value.message} {refusal.value.accepted}"
+    assert own.kinds(key) == kinds
+    assert own.row(2).state == "requested"
+
+
+def test_taking_back_is_offered_while_an_avis_is_awaited(own):
+    key = own.triaged()
+    closed = {trigger.name: why for trigger, why in seen(own, key, "ref1").closed_doors}
+    assert closed["recall"] == "aucun avis n'est attendu sur ce dossier"
+    consult(own, key)
+    assert "recall" in [trigger.name for trigger in seen(own, key, "ref1").allowed]
+
+
+NOT_OURS = "La police de l'eau relève de la DDTM."
+
+
+def test_a_service_passes_a_request_on_and_the_next_one_has_its_own_time_the_dossier_and_the_letter(own, tmp_path):
+    key = own.triaged()
+    avis = consult(own, key)
+    own.react()
+    letters(own, tmp_path)
+    own.jump(days=2)
+    own.act(avis, "pass_on", "ref2", to_unit="u3", reason=NOT_OURS)
+    own.react()
+    row = own.row(avis)
+    assert (row.state, row.unit_id, row.units) == ("requested", 4, [3, 4])
+    assert row.due_at == DUE + timedelta(days=2)  # ten working days of its own
+    told = letters(own, tmp_path)
+    assert [to for kind, to in told if kind == "pass_on"] == ["ref3"]
+    assert [to for kind, to in told if kind == "opinion_passed_on"] == ["ref1"]
+    (asked,) = [one for one in map(read, tmp_path.glob("*.eml")) if "ref3@" in one["To"]]
+    assert asked["Subject"].endswith("votre avis est demandé")
+    assert (own.kinds(key)[-1], own.events(key)[-1].command["args"]) == ("opinion_passed_on", {"request": "64-0001-A1"})
+    assert seen(own, key, "ref3").id == key
+    with pytest.raises(Refused):
+        seen(own, key, "ref2")  # it is no longer consulted
+    with pytest.raises(Refused, match="qui la tient désormais"):
+        own.act(avis, "give", "ref2", outcome="favourable", opinion=OPINION)
+    with pytest.raises(Refused, match="a déjà eu cette demande"):
+        own.act(avis, "pass_on", "ref3", to_unit="u2", reason=NOT_OURS)
+    (now,) = seen(own, key, "holder").consultations
+    assert (now.unit, now.question, now.due_at) == ("u3", None, row.due_at)
+    own.act(avis, "give", "ref3", outcome="favourable", opinion=OPINION)
+    assert letters(own, tmp_path).count(("opinion_given", "ref1")) == 1
+    own.react()
+    beside = report.make(own.make, report.Asked(version="avis"), actor=own.actor("boss")).report
+    assert beside.clocks["commitment", "without_text"].counts["closed_in_time"] == 2  # one of each service
+    assert own.sound()
+
+
+def test_a_request_is_passed_neither_to_who_holds_the_dossier_nor_to_who_is_asked_already(own, together):
+    key = own.triaged()
+    first, second = consult(own, key), consult(own, key, "u3")
+    for to, words in (
+        ("u1", "tient le dossier"),
+        ("u3", "déjà demandé sur ce dossier à Administration 3 : 64-0001-A2"),
+    ):
+        with pytest.raises(Refused, match=words) as refusal:
+            own.act(first, "pass_on", "ref2", to_unit=to, reason=NOT_OURS)
+        assert refusal.value.field == "to_unit"
+    assert own.kinds(first) == ["submit"]
+    found = together(
+        lambda: own.act(first, "pass_on", "ref2", to_unit="u4", reason=NOT_OURS),
+        lambda: own.act(second, "pass_on", "ref3", to_unit="u4", reason=NOT_OURS),
+    )
+    assert sorted(type(one).__name__ for one in found if isinstance(one, Exception)) == ["Refused"]
+    assert own.value("select count(*) from consultations where unit_id = 5") == 1
+    assert own.sound()
 
 
 def test_several_reactors_and_people_at_once_tell_each_end_once_and_wait_for_nobody(own, together):

@@ -11,7 +11,7 @@ from config.administrations import shipped as administrations
 from states.errors import BadInput
 from tests.conftest import copied
 from tests.workflow.conftest import World, kept
-from workflow import access, almanac, business_time, consultations, directory, directory_file, schema
+from workflow import access, almanac, business_time, consultations, directory, directory_file, dossiers, schema
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 PEOPLE = [
@@ -120,7 +120,7 @@ def test_the_services_that_a_topic_consults_are_proposed_and_a_mairie_among_them
     args = {"consulted": "mairie-97407", "question": "Le terrain est-il en zone d'activités ?", "days": "5"}
     with world.make.begin() as session:
         asking = access.actor(session, f"rte@{unit}", AT)
-        (done,) = consultations.act(session, [key], "consult", actor=asking, args=args)
+        (done,) = dossiers.act(session, [key], "consult", actor=asking, args=args)
     assert done.error is None
     request = world.row(key + 1)
     assert request.due_at.astimezone(ZoneInfo("Indian/Reunion")).isoformat() == "2026-12-01T18:00:00+04:00"

@@ -7,7 +7,7 @@ import pytest
 from cli import shipped as definitions
 from config.geography.france import france
 from states.errors import BadInput
-from states.ladder import Directory, holes, refusal
+from states.ladder import Directory, holes
 from workflow import places
 
 AT = datetime(2026, 11, 24, 4, tzinfo=UTC)
@@ -185,13 +185,10 @@ def test_some_inspectors_act_outside_their_departement():
     assert units("icpe", "43157")[1] == "ud-dreal-42"
 
 
-def test_contradictory_rules_are_heard_in_the_prefecture_before_the_prefet_decides_or_seizes_france_simplification():
+def test_contradictory_rules_are_heard_in_the_prefecture_before_the_prefet_decides():
     found = ladder("regles-contradictoires", "18279")
     assert [rung.unit.code for rung in found if rung.stands][1:4] == ["dcppat-18", "sp-vierzon", "prefecture-18"]
     assert "decide" in found[3].rule.may
-    seized = {"role": "prefet", "statement": "Deux textes imposent des distances incompatibles."}
-    assert "Sous-préfecture, Préfecture" in refusal(found, 6, solicited=[0, 1], **seized)
-    assert refusal(found, 6, solicited=[0, 1, 2, 3], **seized) is None
 
 
 def test_archaeology_is_decided_by_the_prefet_de_region():

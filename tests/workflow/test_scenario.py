@@ -7,15 +7,16 @@ import pytest
 from states.errors import BadInput, Refused
 from workflow import scenario
 from workflow.scenario import Step
+from workflow.vault import Vault
 
 
 @pytest.fixture
-def play(world):
+def play(world, tmp_path):
     """Give a function that plays steps, each (hours after the start, who, what, fields), until an opening."""
 
     def played(*steps, opens):
         made = [Step(world.start + timedelta(hours=h), "64-0001", who, do, args) for h, who, do, args in steps]
-        return scenario.play(world.make, made, opens=world.start + timedelta(hours=opens))
+        return scenario.play(world.make, made, opens=world.start + timedelta(hours=opens), vault=Vault(tmp_path))
 
     return played
 
