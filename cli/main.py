@@ -94,14 +94,15 @@ def root(
 
 
 def deliver(json: Json = False) -> None:
-    """Envoie les messages en attente, par le canal que COUPE_FILE_MAIL nomme."""
+    """Envoie les messages en attente, par le canal que COUPE_FILE_MAIL nomme, et appelle les webhooks."""
     from cli import database
     from tasks.deliver import deliver_all
+    from tasks.webhooks import deliver_webhooks
     from workflow import installation
 
     total, chosen = 0, database.settings()
     with database.sessions() as make:
-        while done := deliver_all(make, chosen):
+        while done := deliver_all(make, chosen) + deliver_webhooks(make, chosen):
             total += done
         with make() as session:
             held = installation.held(session)

@@ -113,7 +113,7 @@ _NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stu
 _DRIVEN = f"""
 select business_now() as now, not running as paused, ({_NEXT}) as next_wake,
        exists (select from pending)
-       or exists (select from notices n where n.state = 'queued' and n.attempts = 0 and n.not_before <= (select business_now()))
+       or exists (select from notices n where n.state = 'queued' and n.subscriber <> 'webhooks' and n.attempts = 0 and n.not_before <= (select business_now()))
        as busy
 from business_clock for update of business_clock
 """  # noqa: S608  (constants of this module)

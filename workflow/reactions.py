@@ -23,7 +23,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
-from workflow import consultations, counters, definitions, parties, vacancies
+from workflow import consultations, counters, definitions, parties, vacancies, webhook_deliveries
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
 
@@ -145,6 +145,8 @@ SUBSCRIBERS: dict[str, Subscriber] = {
 }
 FOLLOW = "consultations"
 """The name that acts which follow from an event are kept under when they fail: they are no rows, but verbs."""
+WEBHOOKS = webhook_deliveries.SUBSCRIBER
+"""The name that what is written for webhooks is kept under when it fails: all of a batch at once, as its scopes stand in a query."""
 
 _CLAIM = """
 delete from pending where ctid = any(array(
@@ -219,7 +221,9 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
                         "subscriber %s failed on %s/%s: %r", name, key, event.seq, error, extra={"dossier": key}
                     )
                     failures.append((key, event.seq, name, _words(error)))
-        failures += _follow(session, [event for event, _ in found if event.effect.get("closed_at") is not None])
+        ended = [event for event, _ in found if event.effect.get("closed_at") is not None]
+        failures += _after(session, FOLLOW, ended)
+        failures += _after(session, WEBHOOKS, [event for event, _ in found])
         _write(session, rows)
         _keep_failures(session, failures)
         _count(session, [(event.dossier_id, event.seq) for event, _ in found])
@@ -230,17 +234,24 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
         return len(keys)
 
 
-def _follow(session: Session, ended: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
-    """What the end of these dossiers means to the requests for an avis, and to the dossiers that these are about."""
-    if not ended:
+def _after(session: Session, name: str, events: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
+    """Do what follows from these events, whole or not at all; its error is kept with its attempts, the events are reacted to."""
+    if not events or (name == WEBHOOKS and not webhook_deliveries.wanted(session)):
         return []
     try:
         with session.begin_nested():
-            consultations.follow(session, {event.dossier_id for event in ended})
-    except Exception as error:  # noqa: BLE001  (kept with its attempts; the events are reacted to all the same)
-        log.warning("requests for an avis not followed: %r", error)
-        return [(event.dossier_id, event.seq, FOLLOW, _words(error)) for event in ended]
+            _follow(session, name, events)
+    except Exception as error:  # noqa: BLE001  (kept with its attempts)
+        log.warning("%s not followed: %r", name, error)
+        return [(event.dossier_id, event.seq, name, _words(error)) for event in events]
     return []
+
+
+def _follow(session: Session, name: str, events: Sequence[Happened]) -> None:
+    if name == WEBHOOKS:
+        webhook_deliveries.follow(session, [(event.dossier_id, event.seq) for event in events])
+    else:  # what the end of these dossiers means to the requests for an avis, and to the dossiers that these are about
+        consultations.follow(session, {event.dossier_id for event in events})
 
 
 def _words(error: Exception) -> str:
@@ -306,8 +317,8 @@ def _retry(make: sessionmaker[Session]) -> None:
             try:
                 ((event, definition),) = _happened(session, [(row.dossier_id, row.seq)])
                 with session.begin_nested():
-                    if row.subscriber == FOLLOW:
-                        consultations.follow(session, {event.dossier_id})
+                    if row.subscriber in (FOLLOW, WEBHOOKS):
+                        _follow(session, row.subscriber, [event])
                     else:
                         told = SUBSCRIBERS[row.subscriber](event, definition)
                         _write(session, _rows(row.subscriber, event, told))

@@ -59,6 +59,7 @@ def beat(session: Session, name: str, note: str | None = None) -> None:
     )
 
 
+# What waits for an endpoint that fails is the other side's trouble, and how long it was tried is told with its webhook.
 # The oldest of the next hundred pending: those are what a reaction would take first, and looking further has no bound.
 _HEALTH = """
 select
@@ -80,9 +81,11 @@ select
     from heartbeats where name = 'reconcile') as problems,
   (select extract(epoch from clock_timestamp() - at)::float8 from heartbeats where name = 'reconcile') as proof_age
 from (select count(*) as number,
-             extract(epoch from clock_timestamp() - min(least(made_at, next_at)))::float8 as oldest,
-             extract(epoch from clock_timestamp() - min(next_at) filter (where next_at <= clock_timestamp()))::float8 as overdue
-      from notices where state = 'queued' and not_before <= (select business_now())) q
+             extract(epoch from clock_timestamp() - min(least(n.made_at, n.next_at)) filter (where w.id is null))::float8 as oldest,
+             extract(epoch from clock_timestamp() - min(n.next_at)
+                 filter (where n.next_at <= clock_timestamp() and w.failing_since is null))::float8 as overdue
+      from notices n left join webhooks w on n.subscriber = 'webhooks' and n.target = 'webhook/' || w.id
+      where n.state = 'queued' and n.not_before <= (select business_now())) q
 """
 
 
