@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from config import outside
 from states.dossier import Actor
 from states.errors import BadInput, Refused, shown
 from workflow import access, operations, territories, words
+from workflow.checkup import Finding
 
 SECRET_BYTES = 32
 PREFIX = "whsec_"
@@ -119,6 +120,26 @@ select w.id, w.url, array(select secret from webhook_secrets s where s.webhook_i
     and (s.ends_at is null or s.ends_at > clock_timestamp()) order by s.id desc) as secrets
 from webhooks w
 """
+
+
+def findings(found: Sequence[Webhook]) -> Iterator[Finding]:
+    """What an operator is told of them."""
+    what = "Webhooks"
+    off, ill = (
+        [one for one in found if one.disabled_at is not None],
+        [one for one in found if one.failing_since is not None],
+    )
+    ill = [one for one in ill if one not in off]
+    active = len(found) - len(off)
+    yield Finding("webhooks", what, "ok", f"{active} en service" if active else "aucun en service")
+    if ill:
+        listed = ", ".join(f"n° {one.id} ({one.host})" for one in ill)
+        yield Finding("webhooks_failing", "Webhooks en échec", "decide", listed, "prévenir qui les reçoit ; lire ce qui est répondu",
+                      f"coupe-file webhook log {ill[0].id}")  # fmt: skip
+    if off:
+        listed = ", ".join(f"n° {one.id} ({one.host} : {one.disabled_why})" for one in off)
+        yield Finding("webhooks_disabled", "Webhooks désactivés", "decide", listed, "lever la cause, puis réactiver",
+                      f"coupe-file webhook enable {off[0].id}")  # fmt: skip
 
 
 # --- what is done to them ---------------------------------------------------------------------------------------------
