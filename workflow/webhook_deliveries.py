@@ -39,6 +39,7 @@ join dossiers d on d.id = e.dossier_id
 where (%(kinds)s::text[] is null or e.kind = any(%(kinds)s))
 and (%(unit)s::integer is null or %(unit)s = any(d.units))
 and (%(communes)s::text[] is null or d.data ->> 'commune' = any(%(communes)s))
+order by e.dossier_id, e.seq
 on conflict on constraint uq_notices_once do nothing
 """
 

@@ -165,7 +165,7 @@ def add(
         raise BadInput("url", str(error), field="url", accepted=accepted) from None
     if unit is not None and territory is not None:
         raise BadInput(
-            "scope", "une administration ou un territoire, pas les deux", field="territory", accepted="l'un des deux"
+            "one", "une administration ou un territoire, pas les deux", field="territory", accepted="l'un des deux"
         )
     params = {
         "url": url, "unit": _unit(session, actor, unit, territory), "territory": _territory(session, territory),
@@ -231,10 +231,12 @@ def _territory(session: Session, code: str | None) -> str | None:
     return code
 
 
-def kinds_known(session: Session) -> list[str]:
-    """The kinds of events that a webhook may ask for: those of the engine, and the triggers of the definitions."""
-    statement = "select distinct t ->> 'name' from definitions, jsonb_array_elements(body -> 'triggers') t"
-    return sorted({*words.EVENTS, *session.execute(text(statement)).scalars()})
+def kinds_known(session: Session) -> dict[str, str]:
+    """The kinds of events that a webhook may ask for, and their French: those of the engine, and the triggers of the definitions."""
+    statement = """select distinct on (1) t ->> 'name' as name, t ->> 'label' as label
+                   from definitions, jsonb_array_elements(body -> 'triggers') t order by 1, definitions.id desc"""
+    found = {row.name: row.label or row.name for row in session.execute(text(statement))}
+    return dict(sorted({**found, **words.EVENTS}.items()))
 
 
 def _kinds(session: Session, given: Sequence[str]) -> list[str] | None:
