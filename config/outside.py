@@ -104,7 +104,7 @@ def read(url: str, within: Allowed) -> Target:
     Raises ValueError, in words that can be shown: the rule, never the address, which may hold a secret.
     """
     if not 0 < len(url) <= LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError(f"adresse vide, illisible ou de plus de {LONGEST} signes")
+        raise ValueError("adresse vide, trop longue ou illisible")
     try:
         parts = urlsplit(url)
         port = parts.port

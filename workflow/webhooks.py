@@ -219,14 +219,14 @@ def _unit(session: Session, actor: Actor, code: str | None, territory: str | Non
         text("select id from units where code = :code"), {"code": code.replace("\x00", "")}
     ).scalar()
     if found is None or not (everywhere or found == actor.unit):
-        raise BadInput("unit", f"administration inconnue, ou hors de votre périmètre : « {shown(code)} »", field="unit",
+        raise BadInput("unit", "administration inconnue, ou hors de votre périmètre", field="unit",
                        accepted="un code de l'annuaire")  # fmt: skip
     return found
 
 
 def _territory(session: Session, code: str | None) -> str | None:
     if code is not None and code not in territories.codes(session):
-        raise BadInput("territory", f"territoire d'industrie inconnu : « {shown(code)} »", field="territory",
+        raise BadInput("territory", "territoire d'industrie inconnu", field="territory",
                        accepted="un code de la liste des territoires")  # fmt: skip
     return code
 
@@ -308,13 +308,14 @@ def stop(session: Session, key: int, why: str) -> None:
 
 def hold(session: Session, key: int) -> None:
     """Hold what waits for a webhook."""
-    session.execute(text(_HOLD), {"target": target(key), "why": "webhook désactivé"})
+    session.execute(text(_HOLD), {"target": target(key), "why": _DISABLED})
 
 
+_DISABLED = "webhook désactivé"
 _HOLD = "update notices set state = 'held', why = :why where target = :target and subscriber = 'webhooks' and state = 'queued'"
 _LET_GO = """
 update notices set state = 'queued', why = null, attempts = 0, next_at = clock_timestamp()
-where target = :target and subscriber = 'webhooks' and state = 'held'
+where target = :target and subscriber = 'webhooks' and state = 'held' and why = :why
 """
 
 
@@ -324,7 +325,7 @@ def enable(session: Session, key: int, actor: Actor, *, who: str) -> Webhook:
         again = """update webhooks set disabled_at = null, disabled_why = null, failing_since = null, failures = 0, rests_until = null
                    where id = :key"""
         session.execute(text(again), {"key": key})
-        session.execute(text(_LET_GO), {"target": target(key)})
+        session.execute(text(_LET_GO), {"target": target(key), "why": _DISABLED})
         operations.record(session, "webhook.enable", who=who, subject={"webhook": key})
     return find(session, key, actor)
 
