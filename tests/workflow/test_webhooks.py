@@ -465,3 +465,25 @@ def test_a_server_that_keeps_us_waiting_is_left_in_time(drips, monkeypatch):
         thread.join()
     assert answer.status is None
     assert "sans réponse" in answer.why
+
+
+# --- the workers ------------------------------------------------------------------------------------------------------
+
+
+def test_workers_are_sent_to_call_only_while_there_is_a_webhook(world, endpoint, monkeypatch):
+    from tasks import clockwork
+
+    rung = []
+    monkeypatch.setattr(clockwork, "sessions", lambda: world.make)
+    monkeypatch.setattr(clockwork, "read", lambda: LOCAL)
+    monkeypatch.setattr(clockwork, "ring", lambda *names: rung.append(names))
+    clockwork.tick()
+    assert "webhooks" not in rung.pop()
+    added(world, endpoint.url)
+    clockwork.tick()
+    assert "webhooks" in rung.pop()
+    world.submit()
+    clockwork.run_react()
+    assert rung.pop() == ("deliver", "webhooks")
+    clockwork.run_webhooks()
+    assert states(world) == [("sent", 1)]
