@@ -174,8 +174,8 @@ def add(
     known = _repeated(session, actor, params)
     if known is not None:
         return known
-    if session.execute(text("select count(*) from webhooks")).scalar_one() >= MOST:
-        raise Refused("many", f"{MOST} webhooks existent déjà", accepted="en reprendre un, par son numéro")
+    if session.execute(text("select count(*) from webhooks where disabled_at is null")).scalar_one() >= MOST:
+        raise Refused("many", f"{MOST} webhooks sont déjà en service", accepted="en désactiver un")
     key: int = session.execute(text(_ADD), params).scalar_one()
     secret = _new_secret(session, key)
     operations.record(session, "webhook.add", who=who, subject={"webhook": key, "host": urlsplit(url).hostname})

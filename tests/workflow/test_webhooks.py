@@ -442,6 +442,22 @@ def test_a_redirect_is_a_failure_and_goes_nowhere(endpoint):
     assert len(endpoint.got) == 1
 
 
+def test_no_line_of_the_log_holds_the_query_of_an_address(endpoint):
+    import io
+    import logging
+
+    from config import log_lines
+
+    kept, stream = (logging.root.handlers[:], logging.root.level), io.StringIO()
+    try:
+        log_lines.configure("text", stream=stream)
+        assert trial(f"{endpoint.url}?jeton=cache", [bytes(32)], LOCAL).status == 200
+    finally:
+        logging.root.handlers[:], logging.root.level = kept
+    assert endpoint.got[0][0] == "/recevoir?jeton=cache"
+    assert "cache" not in stream.getvalue()
+
+
 @pytest.mark.parametrize("drips", [b"", b"HTTP/1.1 200 OK\r\nx: "])
 def test_a_server_that_keeps_us_waiting_is_left_in_time(drips, monkeypatch):
     monkeypatch.setattr(calls, "SECONDS", 0.6)
