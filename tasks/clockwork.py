@@ -12,7 +12,6 @@ from config.settings import read
 from tasks.app import app
 from tasks.deliver import deliver_all, deliver_monthly
 from tasks.scan import scan_all
-from tasks.webhooks import deliver_webhooks
 from workflow import reactions, reconcile, schema, sweep, webhook_deliveries
 from workflow.vault import Vault
 
@@ -75,6 +74,8 @@ def run_deliver() -> None:
 @app.task(name="coupe_file.webhooks")  # type: ignore[untyped-decorator]
 def run_webhooks() -> None:
     """Call webhooks until nothing waits for them, or the budget is spent. Apart from letters, which an endpoint does not delay."""
+    from tasks.webhooks import deliver_webhooks  # noqa: PLC0415  (what speaks HTTP is loaded where there is a webhook)
+
     _drain(lambda: deliver_webhooks(sessions(), read()), "webhooks")
 
 
