@@ -46,6 +46,7 @@ PLACES = {
     "web": (OPERATE, "cli.portal", "web"),
     "migrate": (SET_UP, "cli.operate", "migrate"),
     "outbox": (OPERATE, "cli.outbox", "outbox"),
+    "webhook": (OPERATE, "cli.webhook", "webhook"),
     "stuck": (OPERATE, "cli.stuck", "stuck"),
     "clock": (OPERATE, "cli.clock", "clock"),
     "directory": (SET_UP, "cli.administrations", "directory"),

@@ -22,8 +22,9 @@ from local.folder import LocalError, home
 from local.postgres import Postgres
 from local.supervisor import announced
 from local.valkey import Valkey
+from states.dossier import SYSTEM
 from states.errors import CoupeFileError
-from workflow import checkup, custody, schema
+from workflow import checkup, custody, schema, webhooks
 from workflow.checkup import Finding, Verdict
 from workflow.unavailable import explain
 from workflow.vault import Vault
@@ -78,13 +79,14 @@ def _findings(elsewhere: Sequence[Check]) -> Iterator[Finding]:
         yield Finding("settings", "Réglages", "ok", "lus, et tous connus")
     yield from _versions()
     bad = {one.name.removeprefix("COUPE_FILE_").lower() for one in wrong}
+    called: list[str] = []
     if "database_url" not in bad:
-        yield from _database(settings)
+        yield from _database(settings, called)
     found = _running(settings) if settings.redis_url is None and "redis_url" not in bad else settings
     for look in elsewhere:
         yield from look(found)
     yield _disk(settings)
-    yield _calls(found)
+    yield _calls(found, called)
     yield _secrets(settings)
 
 
@@ -119,12 +121,13 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", "Place sur le disque", "ok", left)
 
 
-def _calls(settings: Settings) -> Finding:
+def _calls(settings: Settings, webhooks: Sequence[str]) -> Finding:
     named = [
         ("base", _host(settings.database_url)),
         ("courtier", _host(settings.redis_url)),
         ("messagerie", _host(settings.mail)),
         ("antivirus", _host(settings.clamd)),
+        *(("webhook", host) for host in webhooks),
     ]
     listed = ", ".join(f"{what} {host}" for what, host in named if host)
     return Finding("calls", "Aucun appel sortant hors liste", "ok", listed or "aucun appel hors de cette machine")
@@ -163,7 +166,8 @@ def _password(address: str) -> str | None:
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings, called: list[str]) -> Iterator[Finding]:
+    """What the database can say; the hosts that its webhooks call are added to `called`."""
     if settings.database_url is None and not (Postgres(home(settings.home)).data).exists():
         yield Finding("database", "Base de données", "decide", "aucune : ni adresse, ni base embarquée",
                       "en créer une ici, ou donner COUPE_FILE_DATABASE_URL", "coupe-file migrate")  # fmt: skip
@@ -182,6 +186,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     Vault(settings.files_folder(made.url.database)),
                     scanned=settings.clamd is not None,
                 )
+                found = webhooks.listed(session, SYSTEM)
+                called += sorted({one.host for one in found if one.disabled_at is None})
+                yield from webhooks.findings(found)
     except Exception as error:
         said = _said(error)
         if said is None:

@@ -60,9 +60,9 @@ order by e.at, e.dossier_id, e.seq limit 500
 _LETTERS = """
 select n.id, n.dossier_id, n.not_before, n.sent_to, n.cause, d.reference, d.definition_id
 from notices n join dossiers d on d.id = n.dossier_id
-where n.state = 'sent' and n.sent_at > coalesce(cast(:since as timestamptz), '-infinity') order by n.sent_at, n.id limit 500
+where n.state = 'sent' and n.subscriber <> 'webhooks' and n.sent_at > coalesce(cast(:since as timestamptz), '-infinity') order by n.sent_at, n.id limit 500
 """
-_NEWEST = "select max(sent_at) from notices where state = 'sent'"
+_NEWEST = "select max(sent_at) from notices where state = 'sent' and subscriber <> 'webhooks'"
 
 
 class Watch:

@@ -205,7 +205,8 @@ def _healthy(seen: reconcile.Health) -> None:
     for words in seen.red:
         say.line(f"À CORRIGER : {words}", style="red")
     for words in seen.orange:
-        say.line(f"À DÉCIDER : {words} (coupe-file stuck list)", style="yellow")
+        where = "webhook list" if "webhook" in words else "stuck list"
+        say.line(f"À DÉCIDER : {words} (coupe-file {where})", style="yellow")
     if not seen.red:
         say.line("Tout va bien.", style="green")
 

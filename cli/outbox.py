@@ -107,6 +107,8 @@ def list_(
 def seat(one: notices.Letter) -> str:
     """To whom a letter goes: a seat and its unit, never a name or an address."""
     kind = one.target.partition(":")[0]
+    if kind.startswith("webhook/"):
+        return f"webhook n° {kind.removeprefix('webhook/')}"
     if kind in ("holder", "manager"):
         return words.ROLES[kind]
     of = {"head": "chef de service, ", "assignee": "instructeur, "}.get(kind, "")

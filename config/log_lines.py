@@ -35,7 +35,8 @@ def configure(form: str, *, level: int | str = logging.INFO, stream: TextIO | No
     handler.setFormatter(JsonLines(process) if form == "json" else TextLines(process))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
-    for noisy in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):  # a line for each tick, several times
+    # A line for each tick, several times; of each call, with its whole address.
+    for noisy in ("celery.app.trace", "celery.worker.strategy", "celery.beat", "httpx2", "httpcore2"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))
 
 

@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config import outside
+
 PREFIX = "COUPE_FILE_"
 # Read by one room alone, so not among the settings of all: who acts, and the name that the supervisor gives a process.
 ELSEWHERE = ("COUPE_FILE_AS", "COUPE_FILE_PROCESS")
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     """What the files of one dossier may weigh together, in bytes."""
     clamd: str | None = None
     """The antivirus: `unix:///run/clamav/clamd.ctl` or `tcp://host:3310`; without it files are not scanned."""
+    webhooks_allow: str = ""
+    """The hosts and the networks that webhooks may call although they are private, between commas; without it, none."""
     log: Literal["text", "json"] = "text"
     """How a process writes its log: lines for a person, or JSON for a collector."""
     lang: Literal["fr", "en"] | None = None
@@ -91,6 +95,12 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None, info: Any) -> str | None:
         if value is not None:
             _refuse_scheme(value, _SCHEMES[info.field_name])
+        return value
+
+    @field_validator("webhooks_allow")
+    @classmethod
+    def _webhooks_allow(cls, value: str) -> str:
+        outside.allowed(value)
         return value
 
     @field_validator("clamd")
@@ -153,6 +163,7 @@ ACCEPTED = {
     "dossier_files": "un nombre de pièces, de 1 à 10000",
     "dossier_bytes": "un nombre d'octets, de 1000 à 100000000000",
     "clamd": "unix:///run/clamav/clamd.ctl ou tcp://hôte:3310",
+    "webhooks_allow": "des hôtes ou des réseaux, entre virgules : si.exemple.fr, 10.1.0.0/16",
     "log": "text ou json",
     "lang": "fr ou en",
 }

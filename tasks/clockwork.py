@@ -11,7 +11,7 @@ from tasks.bell import ring
 from tasks.deliver import deliver_all, deliver_monthly
 from tasks.scan import scan_all
 from tasks.sessions import sessions
-from workflow import heartbeats, reactions, reconcile, sweep
+from workflow import heartbeats, reactions, reconcile, sweep, webhook_deliveries
 from workflow.vault import Vault
 
 BUDGET_SECONDS = 20.0
@@ -23,7 +23,10 @@ def tick() -> None:
     """A meaningless tick: notes that the clock beats, and sends each stage to look."""
     with sessions().begin() as session:
         heartbeats.beat(session, "tick")
-    ring("sweep", "react", "deliver", "reconcile", *(["scan"] if read().clamd else []))
+        called = webhook_deliveries.wanted(session)
+    ring(
+        "sweep", "react", "deliver", "reconcile", *(["webhooks"] if called else []), *(["scan"] if read().clamd else [])
+    )
 
 
 @app.task(name="coupe_file.sweep")  # type: ignore[untyped-decorator]
@@ -38,13 +41,24 @@ def run_sweep() -> None:
 @app.task(name="coupe_file.react")  # type: ignore[untyped-decorator]
 def run_react() -> None:
     """React to what is pending until nothing is, or the budget is spent."""
-    _drain(lambda: reactions.react(sessions()), "react", then="deliver")
+    if _drain(lambda: reactions.react(sessions()), "react"):
+        with sessions()() as session:
+            called = webhook_deliveries.wanted(session)
+        ring("deliver", *(["webhooks"] if called else []))
 
 
 @app.task(name="coupe_file.deliver")  # type: ignore[untyped-decorator]
 def run_deliver() -> None:
     """Send what is to be sent until nothing is, or the budget is spent."""
     _drain(lambda: deliver_all(sessions(), read()) + deliver_monthly(sessions(), read()), "deliver")
+
+
+@app.task(name="coupe_file.webhooks")  # type: ignore[untyped-decorator]
+def run_webhooks() -> None:
+    """Call webhooks until nothing waits for them, or the budget is spent. Apart from letters, which an endpoint does not delay."""
+    from tasks.webhooks import deliver_webhooks  # noqa: PLC0415  (what speaks HTTP is loaded where there is a webhook)
+
+    _drain(lambda: deliver_webhooks(sessions(), read()), "webhooks")
 
 
 @app.task(name="coupe_file.scan")  # type: ignore[untyped-decorator]
@@ -59,12 +73,12 @@ def run_reconcile() -> None:
     reconcile.reconcile(sessions())
 
 
-def _drain(step: Any, name: str, *, then: str | None = None) -> None:
+def _drain(step: Any, name: str) -> bool:
+    """Repeat a step until it does nothing; whether it did anything."""
     end, did = monotonic() + BUDGET_SECONDS, False
     while step():
         did = True
         if monotonic() >= end:
             ring(name)
             break
-    if did and then is not None:
-        ring(then)
+    return did

@@ -19,7 +19,7 @@ def _page(
     with visit.reading() as session:
         found = tokens.every(session, person)
         seats = accounts.seats(session, person)
-        admin = installation.runs(visit, session) is not None
+        admin = installation.runs(session, visit.actor, visit.settings) is not None
         linked = identities.linked_since(session, visit.settings.oidc_issuer or "", person)
     feeds = [one for one in found if one.scopes == (tokens.CALENDAR,)]
     return visit.page("account.html", status, tokens=[one for one in found if one not in feeds], seats=seats, error=error,

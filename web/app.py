@@ -21,6 +21,7 @@ from web import (
     agenda,
     api,
     api_files,
+    api_webhooks,
     by_provider,
     calculator,
     desk,
@@ -34,6 +35,7 @@ from web import (
     report,
     sign_in,
     together,
+    webhooks,
 )
 from web.guard import Guard, Site
 from web.provider import Provider
@@ -75,8 +77,10 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
         calculator,
         agenda,
         installation,
+        webhooks,
         together,
         api_files,
+        api_webhooks,
         api,
     ):
         app.include_router(room.router)

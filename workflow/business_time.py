@@ -112,7 +112,7 @@ def resume(session: Session) -> None:
 _DRIVEN = """
 select business_now() as now, not running as paused, exists (select from pending) as pending,
        least((select min(wake_at) from dossiers where wake_at is not null and not stuck),
-             (select min(not_before) from notices where state = 'queued' and attempts = 0)) as next
+             (select min(not_before) from notices where state = 'queued' and subscriber <> 'webhooks' and attempts = 0)) as next
 from business_clock for update of business_clock
 """
 _DRIVE = """

@@ -77,6 +77,7 @@ def _gauges(health: reconcile.Health) -> list[tuple[str, str, float | None]]:
         ("dead_notices", "Letters given up.", health.dead_notices),
         ("dead_reactions", "Reactions given up.", health.dead_reactions),
         ("suspended_definitions", "Workflow definitions suspended.", health.suspended_definitions),
+        ("disabled_webhooks", "Webhooks that nothing is sent to any more.", health.disabled_webhooks),
         ("proof_age_seconds", "Since the proof last advanced.", health.proof_age),
         ("proof_problems", "Differences that the proof has found.", health.problems),
         ("red", "1 when something is to be corrected.", bool(health.red)),

@@ -538,6 +538,14 @@ class Notice(Base):
         CheckConstraint("state in ('queued', 'sent', 'void', 'dead', 'held')", name="ck_notices_state"),
         CheckConstraint("(state = 'sent') = (sent_at is not null)", name="ck_notices_sent"),
         Index("ix_notices_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
+        Index(
+            "ix_notices_webhook",
+            "target",
+            "next_at",
+            "id",
+            postgresql_where=text("state = 'queued' and subscriber = 'webhooks'"),
+        ),
+        Index("ix_notices_webhook_log", "target", "id", postgresql_where=text("subscriber = 'webhooks'")),
         Index("ix_notices_aside", "state", "id", postgresql_where=text("state in ('dead', 'held', 'void')")),
         Index(
             "ix_notices_digest",
@@ -561,6 +569,51 @@ class Notice(Base):
     sent_at: Mapped[datetime | None]
     made_at: Mapped[datetime | None] = mapped_column(server_default=text("clock_timestamp()"))
     digest_unit_id: Mapped[int | None]
+
+
+class Webhook(Base):
+    """A program elsewhere that is told of events: of one administration, of one territory, or all."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_webhooks_unit"),
+        ForeignKeyConstraint(["author_id"], ["persons.id"], name="fk_webhooks_author"),
+        UniqueConstraint("idem", name="uq_webhooks_idem"),
+        CheckConstraint("unit_id is null or territory is null", name="ck_webhooks_scope"),
+        CheckConstraint("cardinality(kinds) > 0", name="ck_webhooks_kinds"),
+        CheckConstraint("(disabled_at is null) = (disabled_why is null)", name="ck_webhooks_disabled"),
+        CheckConstraint("(failures = 0) = (failing_since is null)", name="ck_webhooks_failing"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    url: Mapped[str]
+    unit_id: Mapped[int | None]
+    territory: Mapped[str | None]
+    kinds: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    author_id: Mapped[int | None]
+    author: Mapped[str]
+    idem: Mapped[str | None]
+    made_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    disabled_at: Mapped[datetime | None]
+    disabled_why: Mapped[str | None]
+    failing_since: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(server_default="0")
+    rests_until: Mapped[datetime | None]
+
+
+class WebhookSecret(Base):
+    """A secret that signs what a webhook is sent, until it ends."""
+
+    __tablename__ = "webhook_secrets"
+    __table_args__ = (
+        ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name="fk_webhook_secrets"),
+        CheckConstraint("length(secret) between 24 and 64", name="ck_webhook_secrets_length"),
+        Index("ix_webhook_secrets", "webhook_id"),
+    )
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    webhook_id: Mapped[int]
+    secret: Mapped[bytes]
+    made_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    ends_at: Mapped[datetime | None]
 
 
 class Stuck(Base):

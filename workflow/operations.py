@@ -28,9 +28,9 @@ def last(session: Session, whats: Sequence[str]) -> dict[str, tuple[datetime, Js
     return {row.what: (row.at, row.subject) for row in session.execute(text(statement), {"whats": list(whats)})}
 
 
-def reason(given: str) -> str:
+def reason(given: str, field: str = "--reason") -> str:
     """A reason that somebody can read later. Raises BadInput."""
     words = " ".join(given.split())
     if not words or len(words) > REASON or not words.isprintable():
-        raise BadInput("reason", "motif vide ou trop long", field="--reason", accepted=f"1 à {REASON} signes")
+        raise BadInput("reason", "motif vide ou trop long", field=field, accepted=f"1 à {REASON} signes")
     return words

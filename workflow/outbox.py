@@ -1,5 +1,7 @@
 """The outbox: notices claimed under a lease, resolved to people who are there, and marked. Sending itself is elsewhere.
 
+What webhooks are sent stands in it too, and is claimed by `webhook_deliveries`.
+
 Delivery is at least once: a notice whose sender died is claimed again when its lease ends, under the same message id.
 """
 
@@ -66,7 +68,7 @@ _CLAIM = """
 update notices set attempts = attempts + 1, next_at = clock_timestamp() + cast(:lease as interval)
 where id = any(array(select n.id from notices n join dossiers d on d.id = n.dossier_id
     where n.state = 'queued' and n.next_at <= clock_timestamp() and n.not_before <= (select business_now())
-    and n.digest_unit_id is null and d.definition_id = any(:known) order by n.next_at, n.id limit :limit for update of n skip locked))
+    and n.digest_unit_id is null and n.subscriber <> 'webhooks' and d.definition_id = any(:known) order by n.next_at, n.id limit :limit for update of n skip locked))
 returning id, message_id, dossier_id, seq, target, cause, attempts
 """
 _DOSSIERS = """
@@ -97,7 +99,7 @@ def outgoing(session: Session, rows: Sequence[Any]) -> list[Outgoing]:
         try:
             claimed.append(_outgoing(session, row, dossiers[row.dossier_id], away))
         except (KeyError, ValueError, CoupeFileError) as error:
-            _failed(session, row.id, row.attempts, f"avis illisible : {error!r}", ATTEMPTS)
+            failed_at(session, row.id, row.attempts, f"avis illisible : {error!r}")
     return claimed
 
 
@@ -275,10 +277,11 @@ def void(session: Session, key: int, why: str) -> bool:
 
 def failed(session: Session, notice: Outgoing, why: str, *, most: int | None = None) -> None:
     """Note a failed attempt: tried again later, or dead after `most` of them (by default `ATTEMPTS`), with the reason."""
-    _failed(session, notice.id, notice.attempts, why, ATTEMPTS if most is None else most)
+    failed_at(session, notice.id, notice.attempts, why, most=ATTEMPTS if most is None else most)
 
 
-def _failed(session: Session, key: int, attempts: int, why: str, most: int) -> None:
+def failed_at(session: Session, key: int, attempts: int, why: str, *, most: int = ATTEMPTS) -> None:
+    """Note the failed attempt that was the one of this number."""
     if attempts >= most:
         _mark(session, key, "state = 'dead', why = :value", why)
     else:

@@ -23,7 +23,7 @@ from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import PASS_ON, Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
-from workflow import consultations, counters, definitions, parties, registration, vacancies
+from workflow import consultations, counters, definitions, parties, registration, vacancies, webhook_deliveries
 from workflow.apply import connection
 from workflow.journal import SHAPE, dumps
 
@@ -143,8 +143,8 @@ def _of(event: Happened, *names: str) -> Json:
 SUBSCRIBERS: dict[str, Subscriber] = {
     "tell": tell,
 }
-FOLLOW, REGISTRATION = "consultations", "registration"
-"""The names that acts which follow from an event are kept under when they fail: they are no rows, but verbs."""
+FOLLOW, REGISTRATION, WEBHOOKS = "consultations", "registration", webhook_deliveries.SUBSCRIBER
+"""The names that what follows from events is kept under when it fails: it is no rows of one event, but verbs or a whole batch."""
 
 _CLAIM = """
 delete from pending where ctid = any(array(
@@ -220,7 +220,9 @@ def _consume(make: sessionmaker[Session], limit: int, *, alone: bool) -> int:
                         "subscriber %s failed on %s/%s: %r", name, key, event.seq, error, extra={"dossier": key}
                     )
                     failures.append((key, event.seq, name, _words(error)))
-        failures += _follow(session, [event for event, _ in found if _ended(event) or event.kind == PASS_ON])
+        failures += _after(session, FOLLOW, [event for event, _ in found if _ended(event) or event.kind == PASS_ON])
+        if webhook_deliveries.wanted(session):
+            failures += _after(session, WEBHOOKS, [event for event, _ in found])
         _write(session, rows)
         _keep_failures(session, failures)
         _count(session, [(event.dossier_id, event.seq) for event, _ in found])
@@ -235,25 +237,37 @@ def _ended(event: Happened) -> bool:
     return event.effect.get("closed_at") is not None
 
 
-def _follow(session: Session, events: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
-    """What these events mean to the requests for an avis, and to the dossiers that these are about."""
+def _after(session: Session, name: str, events: Sequence[Happened]) -> list[tuple[int, int, str, str]]:
+    """Do what follows from these events, whole or not at all; its error is kept with its attempts, the events are reacted to."""
     if not events:
         return []
     try:
         with session.begin_nested():
-            _followed(session, events)
-    except Exception as error:  # noqa: BLE001  (kept with its attempts; the events are reacted to all the same)
-        log.warning("requests for an avis not followed: %r", error)
-        return [(event.dossier_id, event.seq, FOLLOW, _words(error)) for event in events]
+            _FOLLOWING[name](session, events)
+    except Exception as error:  # noqa: BLE001  (kept with its attempts)
+        log.warning("%s not followed: %r", name, error)
+        return [(event.dossier_id, event.seq, name, _words(error)) for event in events]
     return []
 
 
-def _followed(session: Session, events: Sequence[Happened]) -> None:
+def _consulted(session: Session, events: Sequence[Happened]) -> None:
     consultations.follow(
         session,
         {event.dossier_id for event in events if _ended(event)},
         {(event.dossier_id, event.seq) for event in events if event.kind == PASS_ON},
     )
+
+
+def _registered(session: Session, events: Sequence[Happened]) -> None:
+    for event in events:
+        registration.left(session, event.dossier_id)
+
+
+def _called(session: Session, events: Sequence[Happened]) -> None:
+    webhook_deliveries.follow(session, [(event.dossier_id, event.seq) for event in events])
+
+
+_FOLLOWING = {FOLLOW: _consulted, REGISTRATION: _registered, WEBHOOKS: _called}
 
 
 def acknowledged(session: Session, dossier_id: int, seq: int) -> None:
@@ -331,10 +345,8 @@ def _retry(make: sessionmaker[Session]) -> None:
             try:
                 ((event, definition),) = _happened(session, [(row.dossier_id, row.seq)])
                 with session.begin_nested():
-                    if row.subscriber == FOLLOW:
-                        _followed(session, [event])
-                    elif row.subscriber == REGISTRATION:
-                        registration.left(session, event.dossier_id)
+                    if row.subscriber in _FOLLOWING:
+                        _FOLLOWING[row.subscriber](session, [event])
                     else:
                         told = SUBSCRIBERS[row.subscriber](event, definition)
                         _write(session, _rows(row.subscriber, event, told))

@@ -41,6 +41,7 @@ class Health:
     dead_notices: int
     dead_reactions: int
     suspended_definitions: int
+    disabled_webhooks: int
     problems: int
     proof_age: float | None
     held: str | None
@@ -48,6 +49,7 @@ class Health:
     orange: tuple[str, ...] = ()
 
 
+# What waits for an endpoint that fails is the other side's trouble, and how long it was tried is told with its webhook.
 # The oldest of the next hundred pending: those are what a reaction would take first, and looking further has no bound.
 _HEALTH = """
 select
@@ -64,14 +66,17 @@ select
   (select count(*) from notices where state = 'dead') as dead_notices,
   (select count(*) from reaction_failures where next_at is null) as dead_reactions,
   (select count(*) from definitions where state = 'suspended') as suspended_definitions,
+  (select count(*) from webhooks where disabled_at is not null) as disabled_webhooks,
   (select greatest(coalesce(nullif(split_part(note, ' ', 2), ''), '0')::integer,
                    coalesce(nullif(split_part(note, ' ', 3), ''), '0')::integer)
     from heartbeats where name = 'reconcile') as problems,
   (select extract(epoch from clock_timestamp() - at)::float8 from heartbeats where name = 'reconcile') as proof_age
 from (select count(*) as number,
-             extract(epoch from clock_timestamp() - min(least(made_at, next_at)))::float8 as oldest,
-             extract(epoch from clock_timestamp() - min(next_at) filter (where next_at <= clock_timestamp()))::float8 as overdue
-      from notices where state = 'queued' and not_before <= (select business_now())) q
+             extract(epoch from clock_timestamp() - min(least(n.made_at, n.next_at)) filter (where w.id is null))::float8 as oldest,
+             extract(epoch from clock_timestamp() - min(n.next_at)
+                 filter (where n.next_at <= clock_timestamp() and w.failing_since is null and w.disabled_at is null))::float8 as overdue
+      from notices n left join webhooks w on n.subscriber = 'webhooks' and n.target = 'webhook/' || w.id
+      where n.state = 'queued' and n.not_before <= (select business_now())) q
 """
 
 
@@ -106,6 +111,7 @@ def health(session: Session) -> Health:
         if count
     ]
     orange = ["dossiers laissés de côté par décision"] if row.skipped else []
+    orange += ["webhooks désactivés"] if row.disabled_webhooks else []
     return Health(**values, red=tuple(red), orange=tuple(orange))
 
 

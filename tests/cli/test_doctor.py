@@ -91,7 +91,7 @@ def test_the_doctor_names_them_too_and_goes_on_with_the_rest(doctor):
     [
         ("DATABASE_URL", "mysql://h/b"), ("DATABASE_URL", "h/b"), ("REDIS_URL", "http://h"), ("BASE_URL", "ftp://h"),
         ("MAIL", "smtp://"), ("MAIL", "smtp://h:porte"), ("MAIL_FROM", "personne"), ("POOLED", "peut-être"),
-        ("TICK_SECONDS", "0"), ("LOG", "XML"), ("HOMME", "x"),
+        ("TICK_SECONDS", "0"), ("LOG", "XML"), ("HOMME", "x"), ("WEBHOOKS_ALLOW", "10.0.0.1/8"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_found(monkeypatch, name, value):

@@ -42,6 +42,7 @@ PLANTED = {
     ],
     "edges": ["workflow -> cli", "local -> cli", "config -> web", "tasks -> web"],
     "web": ["cli -> fastapi", "workflow -> jinja2", "tasks -> starlette", "states -> uvicorn"],
+    "calls": ["cli -> httpx2", "workflow -> httpx2"],
     "web-doorstep": ["web -> tasks"],
     "config": ["config -> states", "config -> workflow", "config -> tasks", "config -> local"],
     "pure": [

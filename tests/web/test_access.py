@@ -30,6 +30,8 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /deposer/{key}                   303    200   200    403  403  403  403
 /communes?q=lacq                 303    200   200    200  200  200  200
 /installation                    303    403   403    403  403  403  403
+/installation/webhooks           303    403   403    403  403  403  403
+/installation/webhooks/{seq}     303    403   403    403  403  403  403
 /demi-heure                      303    403   403    200  200  200  403
 /file                            303    403   403    200  200  200  403
 /file?tous=1                     303    403   403    200  200  200  403
@@ -85,6 +87,11 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /compte/jetons                   401    422   422    422  422  422  422
 /compte/jetons/1/fin             401    303   303    303  303  303  303
 /installation/messages           401    403   403    403  403  403  403
+/installation/webhooks           401    403   403    403  403  403  403
+/installation/webhooks/{seq}/renvoyer   401 403 403 403 403 403 403
+/installation/webhooks/{seq}/secret     401 403 403 403 403 403 403
+/installation/webhooks/{seq}/desactiver 401 403 403 403 403 403 403
+/installation/webhooks/{seq}/reactiver  401 403 403 403 403 403 403
 /compte/agenda                   401    200   200    200  200  200  403
 /compte/mot-de-passe             401    422   422    422  422  422  422
 /compte/identite/fin             401    404   404    404  404  404  404
@@ -111,6 +118,14 @@ POST /dossiers/{ref}/invitations 401    422   422    422  422  422  422
 POST /dossiers/{ref}/invitations/{seq}/again 401 404 404 404 403 403 403
 DELETE /dossiers/{ref}/invitations/{seq}     401 404 404 404 403 403 403
 DELETE /dossiers/{ref}/parties/me            401 404 409 404 403 403 403
+GET /webhooks                    401    403   403    403  403  403  403
+POST /webhooks                   401    403   403    403  403  403  403
+GET /webhooks/{seq}              401    403   403    403  403  403  403
+GET /webhooks/{seq}/deliveries   401    403   403    403  403  403  403
+POST /webhooks/{seq}/replay      401    403   403    403  403  403  403
+POST /webhooks/{seq}/rotate      401    403   403    403  403  403  403
+POST /webhooks/{seq}/disable     401    403   403    403  403  403  403
+POST /webhooks/{seq}/enable      401    403   403    403  403  403  403
 GET /overview                    401    403   403    403  403  403  200
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
@@ -231,7 +246,7 @@ def test_the_tables_name_every_route(portal):
         for wild in ("{name}", "{trigger}"):
             path = path.replace(wild, "write")
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
-        path = re.sub(r"/invitations/\{key(:int)?\}", "/invitations/{seq}", path)
+        path = re.sub(r"/(invitations|webhooks)/\{key(:int)?\}", r"/\1/{seq}", path)
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
         return "/rapport/export/{form}" if path.startswith("/rapport/export/") else path
 
