@@ -71,21 +71,26 @@ def act(
         done = [_consult(session, key, actor, dict(args or {}), idem) for key in dict.fromkeys(ids)]
     else:
         done = dossiers.act(session, ids, trigger, actor=actor, args=args, idem=idem)
-    return [_read_only(session, actor, result) if result.error is not None else result for result in done]
+    return [
+        replace(result, error=read_only(session, result.dossier_id, actor, result.error))
+        if isinstance(result.error, CoupeFileError)
+        else result
+        for result in done
+    ]
 
 
-def _read_only(session: Session, actor: Actor, result: Result) -> Result:
+def read_only(session: Session, key: int, actor: Actor, error: CoupeFileError) -> CoupeFileError:
     """A dossier that is outside the actor's scope but that they read is not unknown to them: say why it stays as it is."""
-    if not isinstance(result.error, Refused) or result.error.code != "unknown":
-        return result
+    if not isinstance(error, Refused) or error.code != "unknown":
+        return error
     within = access.reads(actor)
     statement = f"select exists (select from dossiers d where d.id = :id and {within.sql})"  # noqa: S608  (a scope is ours)
-    if not session.execute(text(statement), {"id": result.dossier_id, **within.params}).scalar():
-        return result
+    if not session.execute(text(statement), {"id": key, **within.params}).scalar():
+        return error
     sentence = (
         "votre administration lit ce dossier, sans y agir : il est à celle qui le tient, ou dont l'avis est demandé"
     )
-    return replace(result, error=Refused("read_only", sentence, field="dossier"))
+    return Refused("read_only", sentence, field="dossier")
 
 
 def _consult(session: Session, key: int, actor: Actor, args: dict[str, Any], idem: str | None) -> Result:

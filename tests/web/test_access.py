@@ -33,6 +33,9 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /demi-heure                      303    403   403    200  200  200  403
 /file                            303    403   403    200  200  200  403
 /file?tous=1                     303    403   403    200  200  200  403
+/file/ensemble                   303    403   403    422  422  422  403
+/file/ensemble?d={ref}           303    403   403    200  200  200  403
+/file/ensemble?d={ref}&verbe=note 303   403   403    409  200  200  403
 /pilotage                        303    403   403    403  403  403  200
 /rapport                         303    403   403    403  403  403  200
 /rapport/attentes                303    403   403    403  403  403  200
@@ -79,6 +82,7 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/invitations/{seq}/renvoi 401 404 404 403 403 403 403
 /dossiers/{ref}/quitter          401    404   409    403  403  403  403
 /dossiers/{ref}/autre            401    404   303    403  403  403  403
+/file/ensemble/write             401    403   403    422  422  422  403
 /deposer/{key}                   401    422   422    403  403  403  403
 /deposer/{key}/brouillon         401    303   303    403  403  403  403
 /deposer/{key}/effacer           401    303   303    403  403  403  403
@@ -112,6 +116,7 @@ POST /dossiers/{ref}/invitations/{seq}/again 401 404 404 404 403 403 403
 DELETE /dossiers/{ref}/invitations/{seq}     401 404 404 404 403 403 403
 DELETE /dossiers/{ref}/parties/me            401 404 409 404 403 403 403
 GET /overview                    401    403   403    403  403  403  200
+POST /bulk                       401    422   422    422  422  422  422
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
 POST /dossiers/{ref}/write       401    404   422    404  422  422  422
