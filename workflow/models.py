@@ -288,7 +288,20 @@ class DossierRow(Base):
         CheckConstraint("wake_at > at", name="ck_dossiers_wakes_later"),
         CheckConstraint("(phase = 'resolved') = (closed_at is not null)", name="ck_dossiers_closed"),
         Index("ix_dossiers_wake", "wake_at", postgresql_where=text("wake_at is not null and not stuck")),
-        Index("ix_dossiers_queue", "unit_id", "due_at", postgresql_where=text("phase <> 'resolved'")),
+        Index(
+            "ix_dossiers_pressing",
+            "unit_id",
+            text("coalesce(due_at, 'infinity')"),
+            "id",
+            postgresql_where=text("phase <> 'resolved'"),
+        ),
+        Index(
+            "ix_dossiers_all_pressing",
+            text("coalesce(due_at, 'infinity')"),
+            "id",
+            postgresql_where=text("phase <> 'resolved'"),
+        ),
+        Index("ix_dossiers_units", "units", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     reference: Mapped[str]
