@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from states.definition import PHASES
 from web.visit import DeskVisit
-from workflow import queue, words
+from workflow import meetings, queue, words
 from workflow.queue import Ball, Filters
 
 router = APIRouter(include_in_schema=False)
@@ -22,7 +23,9 @@ def half_hour(visit: DeskVisit) -> HTMLResponse:
     """What is to be decided today, what tips over this week, what is with somebody else."""
     with visit.reading() as session:
         found = queue.half_hour(session, visit.actor, visit.zone)
-    return visit.page("half_hour.html", found=found)
+        decisions = meetings.outstanding(session, visit.actor, visit.zone)
+    today = found.now.astimezone(ZoneInfo(visit.zone)).date()
+    return visit.page("half_hour.html", found=found, decisions=decisions, today=today)
 
 
 @router.get("/file")

@@ -36,6 +36,9 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /file/ensemble                   303    403   403    422  422  422  403
 /file/ensemble?d={ref}           303    403   403    200  200  200  403
 /file/ensemble?d={ref}&verbe=note 303   403   403    409  200  200  403
+/seances                         303    403   403    200  200  200  403
+/seances?d={ref}                 303    403   403    404  200  200  403
+/seances/2026-10-06              303    403   403    404  404  404  403
 /pilotage                        303    403   403    403  403  403  200
 /rapport                         303    403   403    403  403  403  200
 /rapport/attentes                303    403   403    403  403  403  200
@@ -83,6 +86,11 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/quitter          401    404   409    403  403  403  403
 /dossiers/{ref}/autre            401    404   303    403  403  403  403
 /file/ensemble/write             401    403   403    422  422  422  403
+/seances                         401    403   403    422  422  422  403
+/seances/fait                    401    403   403    422  422  422  403
+/seances/2026-10-06/decision     401    403   403    404  404  404  403
+/seances/2026-10-06/retirer      401    403   403    404  404  404  403
+/seances/2026-10-06/releve       401    403   403    404  404  404  403
 /deposer/{key}                   401    422   422    403  403  403  403
 /deposer/{key}/brouillon         401    303   303    403  403  403  403
 /deposer/{key}/effacer           401    303   303    403  403  403  403
@@ -237,6 +245,7 @@ def test_the_tables_name_every_route(portal):
             path = path.replace(wild, "write")
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
         path = re.sub(r"/invitations/\{key(:int)?\}", "/invitations/{seq}", path)
+        path = re.sub(r"/seances/\d{4}-\d\d-\d\d", "/seances/{day}", path)
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
         return "/rapport/export/{form}" if path.startswith("/rapport/export/") else path
 
