@@ -172,7 +172,7 @@ def page(base: Database, desk: Actor, rounds: int) -> None:
     context: dict[str, Any] = {
         "settings": settings, "signed": signed, "role": desk.role, "home": "/demi-heure", "path": "/file", "here": "/file",
         "csrf": "x", "zone": "Europe/Paris", "themed": False, "page": found, "kept": {}, "topics": topics, "phases": PHASES[:-1],
-        "following": "/file?apres=x", "first": None,
+        "following": "/file?apres=x", "first": None, "number": queue.COUNTED, "counted": queue.COUNTED, "views": [], "filters": "",
     }  # fmt: skip
     alone = FastAPI()
     alone.add_middleware(Guard, site=Site(settings), broken=broken, file_bytes=settings.file_bytes)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from states.decide import REMIND
 from states.errors import BadInput, CoupeFileError, Refused, shown
 from web import dossier
 from web.bulk import TICKED
@@ -127,10 +128,13 @@ def _page(
     with visit.reading() as session:
         meeting = meetings.find(session, visit.actor, day)
         since = meetings.since(session, meeting, visit.zone)
-        sheets = [_sheet(visit, session, key, since) for key in meetings.agenda(session, visit.actor, meeting)]
         said: dict[int, list[meetings.Decision]] = {}
         for one in meetings.decisions(session, visit.actor, meeting):
             said.setdefault(one.dossier, []).append(one)
+        sheets = [
+            _sheet(visit, session, key, since, {one.seq for one in said.get(key, [])})
+            for key in meetings.agenda(session, visit.actor, meeting)
+        ]
         concerned = meetings.concerned(session, meeting)
     status = 200 if problem is None else 409 if isinstance(problem, Refused) else 422
     return visit.page(
@@ -139,9 +143,10 @@ def _page(
     )  # fmt: skip
 
 
-def _sheet(visit: Visit, session: Session, key: int, since: datetime) -> dict[str, object]:
+def _sheet(visit: Visit, session: Session, key: int, since: datetime, decided: set[int]) -> dict[str, object]:
+    """A dossier, and what happened to it since: no reminder of the clock, and not what this meeting decides."""
     view = load(session, key, visit.actor)
-    recent = [event for event in view.events if event.at >= since]
+    recent = [event for event in view.events if event.at >= since and event.kind != REMIND and event.seq not in decided]
     return {
         "view": view, "title": written(view, view.dossier.data.get("title"), "title"),
         "blockage": written(view, view.dossier.data.get("blockage"), "blockage"), "timeline": visit.say.timeline(view, recent),

@@ -98,8 +98,7 @@ def convene(session: Session, actor: Actor, day: date, references: Sequence[str]
     if not today - WEEK <= day <= today + 365 * timedelta(days=1):
         raise BadInput("date", "date de séance hors de portée", field="day", accepted="au plus dans un an")
     session.execute(text(_OPEN), {"unit": actor.unit, "day": day, "chair": actor.person})
-    session.execute(text("select 1 from meetings where unit_id = :unit and day = :day for update"),
-                    {"unit": actor.unit, "day": day})  # fmt: skip
+    _hold(session, actor, day)
     meeting = _still_open(find(session, actor, day))
     for reference in dict.fromkeys(references):
         key = access.find(session, reference, actor)
@@ -110,8 +109,15 @@ def convene(session: Session, actor: Actor, day: date, references: Sequence[str]
     return meeting
 
 
+def _hold(session: Session, actor: Actor, day: date) -> None:
+    """Let nobody else change this meeting until the transaction ends: nothing is noted while its minutes are asked to leave."""
+    statement = "select 1 from meetings where unit_id = :unit and day = :day for update"
+    session.execute(text(statement), {"unit": actor.unit, "day": day})
+
+
 def strike(session: Session, actor: Actor, day: date, reference: str) -> None:
     """Take a dossier off the agenda. Raises Refused once something was decided on it."""
+    _hold(session, actor, day)
     meeting, key = _still_open(find(session, actor, day)), access.find(session, reference, actor)
     params = {"meeting": meeting.id, "dossier": key}
     decided = "select exists (select from meeting_decisions where meeting_id = :meeting and dossier_id = :dossier)"
@@ -157,6 +163,7 @@ def decide(
     idem: str | None = None,
 ) -> None:  # fmt: skip
     """Note a decision on a dossier of the agenda: what, who, by when. Once under a key. Raises BadInput, Refused."""
+    _hold(session, actor, day)
     meeting = find(session, actor, day)
     if not said.strip():
         raise BadInput("missing", "obligatoire et absent", field="decision", accepted="ce qui est décidé")
@@ -245,8 +252,7 @@ def concerned(session: Session, meeting: Meeting) -> list[tuple[int, str]]:
 
 def close(session: Session, actor: Actor, day: date) -> int:
     """Have the minutes leave, once, to each unit concerned; how many letters that makes. Raises Refused."""
-    session.execute(text("select 1 from meetings where unit_id = :unit and day = :day for update"),
-                    {"unit": actor.unit, "day": day})  # fmt: skip
+    _hold(session, actor, day)
     meeting = find(session, actor, day)
     if meeting.closed_at is not None:
         return 0

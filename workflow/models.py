@@ -885,6 +885,20 @@ class MinutesRow(Base):
     why: Mapped[str | None]
 
 
+class SavedViewRow(Base):
+    """A name that a person gives to the filters of a queue."""
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_saved_views_person"),
+        UniqueConstraint("person_id", "name", name="uq_saved_views_name"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    person_id: Mapped[int]
+    name: Mapped[str]
+    filters: Mapped[str]
+
+
 class Draft(Base):
     """What a holder has typed and not yet submitted."""
 

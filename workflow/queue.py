@@ -120,9 +120,7 @@ def page(session: Session, actor: Actor, filters: Filters, *, after: str | None 
 
     Raises BadInput: a filter or a mark that cannot be read.
     """
-    scope = access.scope(actor)
-    if filters.holding is not None and filters.holding == actor.unit and actor.role not in access.SEES_ALL:
-        scope = access.held(actor)
+    scope = _scope(actor, filters)
     due, last = _mark(after)
     wheres, params = _narrowed(filters)
     if after is not None:
@@ -143,6 +141,30 @@ def page(session: Session, actor: Actor, filters: Filters, *, after: str | None 
     known = {key: definitions.get(session, key).compiled.definition for key in {one.definition_id for one in found}}
     rows = tuple(_row(known[one.definition_id], one) for one in found)
     return Page(rows, _marked(found[-1], closed=filters.closed) if more else None, now)
+
+
+COUNTED = 1000
+"""A list is counted up to so many: who has more does not read their number."""
+
+
+def count(session: Session, actor: Actor, filters: Filters) -> int:
+    """How many dossiers a list has, `COUNTED` when it has so many or more. Raises BadInput."""
+    scope, (wheres, params) = _scope(actor, filters), _narrowed(filters)
+    listed = f"select 1 from dossiers d where {' and '.join([scope.raw, *wheres])} limit {COUNTED}"  # noqa: S608  (constants)
+    row = connection(session).execute(f"select count(*) from ({listed}) l", {**scope.params, **params}).fetchone()  # noqa: S608
+    assert row is not None  # noqa: S101  (a count is a row)
+    number: int = row[0]
+    return number
+
+
+def check(filters: Filters) -> None:
+    """Raise BadInput for filters that no list can be narrowed to."""
+    _narrowed(filters)
+
+
+def _scope(actor: Actor, filters: Filters) -> access.Scope:
+    own = filters.holding is not None and filters.holding == actor.unit and actor.role not in access.SEES_ALL
+    return access.held(actor) if own else access.scope(actor)
 
 
 def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:

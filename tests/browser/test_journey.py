@@ -242,6 +242,10 @@ def test_a_desk_acts_on_several_dossiers_at_once_and_holds_a_meeting(portal):
     desk = portal.page(DESK)
     portal.enter(desk, DESK_64)
     desk.goto("/file?tous=1")
+    desk.fill("#view", "Tous les nôtres")
+    desk.get_by_role("button", name="Garder cette vue").click()
+    expect(desk.get_by_role("link", name="Tous les nôtres")).to_be_visible()
+    portal.look(desk, "39-la-file-et-ses-vues")
     desk.get_by_label("Tout cocher").check()
     several = desk.locator('input[name="d"]:checked').count()
     assert several >= 2

@@ -86,6 +86,8 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/quitter          401    404   409    403  403  403  403
 /dossiers/{ref}/autre            401    404   303    403  403  403  403
 /file/ensemble/write             401    403   403    422  422  422  403
+/file/vues                       401    403   403    422  422  422  403
+/file/vues/{seq}/fin             401    403   403    303  303  303  403
 /seances                         401    403   403    422  422  422  403
 /seances/fait                    401    403   403    422  422  422  403
 /seances/2026-10-06/decision     401    403   403    404  404  404  403
@@ -246,6 +248,7 @@ def test_the_tables_name_every_route(portal):
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
         path = re.sub(r"/invitations/\{key(:int)?\}", "/invitations/{seq}", path)
         path = re.sub(r"/seances/\d{4}-\d\d-\d\d", "/seances/{day}", path)
+        path = path.replace("/vues/{key:int}", "/vues/{seq}")
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
         return "/rapport/export/{form}" if path.startswith("/rapport/export/") else path
 

@@ -24,7 +24,7 @@ def three(portal):
 
 
 def boxes(page):
-    return dict(re.findall(r'name="(dossier\.[^"]+)" value="(\d*)"', page))
+    return dict(re.findall(r'name="(dossier\.[^"]+)" value="(\d+|-)"', page))
 
 
 def test_what_an_act_would_do_is_seen_for_each_then_done_to_each_once_however_often_it_is_sent(portal, three):
