@@ -35,7 +35,7 @@ class Scope:
 
 
 _ALL = Scope("true", {})
-_GIVEN = "%s.units @> array[cast(:scope as integer)]"
+_GIVEN = "d.units @> array[cast(:scope as integer)]"
 """Not `= any`, which no index serves."""
 _HOLDER = "exists (select from parties p where p.dossier_id = d.id and p.person_id = :scope)"
 
@@ -49,7 +49,7 @@ def scope(actor: Actor) -> Scope:
     if actor.role == "holder":
         return Scope(_HOLDER, {"scope": actor.person})
     if actor.unit is not None:
-        return Scope(_GIVEN % "d", {"scope": actor.unit})
+        return Scope(_GIVEN, {"scope": actor.unit})
     return Scope("false", {})
 
 
