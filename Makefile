@@ -13,7 +13,7 @@ PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --dis
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route bench-rebuild bench-report report-check geography units replay pgbouncer version sbom
+.PHONY: help setup demo clean test test-browser test-long kill check format lock bench bench-clock bench-route bench-queue bench-rebuild bench-report report-check geography units replay pgbouncer version sbom
 
 ##@ Start
 help: ## this list
@@ -86,6 +86,9 @@ bench-clock: ## the benchmark of due dates, beside the package businesstimedelta
 
 bench-route: setup ## the benchmark of ladders, beside one row read by raw SQL
 	@$(BIN)/python -m bench.route $(ARGS)
+
+bench-queue: setup ## the benchmark of the queue, beside the raw query and beside rendering alone
+	@$(BIN)/python -m bench.queue $(ARGS)
 
 bench-rebuild: setup ## the benchmark of a calendar that changes, over a million open dossiers
 	@$(BIN)/python -m bench.rebuild $(ARGS)

@@ -26,6 +26,7 @@ PLACES = {
     "route": (READ, "cli.route", "route"),
     VERBS: (ACT, "cli.verbs", "own"),
     "act": (ACT, "cli.verbs", "act"),
+    "bulk": (ACT, "cli.bulk", "bulk"),
     "invite": (ACT, "cli.invite", "invite"),
     "share": (ACT, "cli.people", "share"),
     "leave": (ACT, "cli.people", "leave"),

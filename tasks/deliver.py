@@ -18,7 +18,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
 from tasks.channels import Channel, channel
-from workflow import acknowledgements, digests, invitations, letters, links, monthly, outbox, reactions, typeset
+from workflow import (
+    acknowledgements,
+    digests,
+    invitations,
+    letters,
+    links,
+    minutes,
+    monthly,
+    outbox,
+    reactions,
+    typeset,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +46,7 @@ def deliver_all(make: sessionmaker[Session], settings: Settings, *, limit: int =
     return (
         _links(make, settings, limit)
         + _invitations(make, settings, limit)
+        + _minutes(make, settings, limit)
         + _notices(make, settings, limit)
         + _digests(make, settings, limit)
     )
@@ -115,6 +127,24 @@ def compose_invitation(invitation: invitations.Letter, settings: Settings) -> Em
         invitation.inviter, invitation.reference, invitation.side, address, invitations.GOOD_FOR.days
     )
     return _message(subject, body, settings, [("", invitation.mail)], invitation.message_id)
+
+
+def _minutes(make: sessionmaker[Session], settings: Settings, limit: int) -> int:
+    with make.begin() as session:
+        claimed = minutes.claim(session, limit=limit)
+    return _each(make, claimed, lambda letter: _send_minutes(letter, settings), minutes.failed, minutes.sent)
+
+
+def _send_minutes(letter: minutes.Minutes, settings: Settings) -> str:
+    """Send the minutes of a meeting to one unit; returns why they did not leave, or nothing."""
+    people = [(name, mail) for name, mail in letter.people if _ADDRESS.fullmatch(mail)]
+    if not people:
+        return "personne à joindre dans cette administration, ni boîte aux lettres lisible"
+    subject, body = minutes.compose(letter, settings.base_url)
+    with channel(settings.mail) as out:
+        refused = out.send(_message(subject, body, settings, people, letter.message_id))
+    left = len(refused) < len(people)
+    return "" if left else "; ".join(f"{mail} : {said}" for mail, said in refused.items())
 
 
 def deliver_monthly(make: sessionmaker[Session], settings: Settings, *, limit: int = BATCH) -> int:

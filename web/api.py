@@ -400,7 +400,7 @@ def submit(caller: Writes, deposit: Deposit, response: Response, key: Key = None
     if not fine:
         raise Refused("often", "trop de dépôts en une heure", accepted=f"{SUBMISSIONS} par heure")
     with caller.make.begin() as session:
-        submission = Submission(_values(deposit.fields), deposit.definition, key=own(caller, key))
+        submission = Submission(values_of(deposit.fields), deposit.definition, key=own(caller, key))
         (done,) = dossiers.submit(session, [submission], actor=caller.actor)
     caller.request.app.state.ring()
     response.headers["Location"] = f"/api/v1/dossiers/{done.reference}"
@@ -483,7 +483,7 @@ def act(
     ] = None,
 ) -> Done:
     """Ask for an act: any trigger of the dossier's definition that this role may ask."""
-    args = _values(asked.fields)
+    args = values_of(asked.fields)
     with caller.make.begin() as session:
         dossier = access.find(session, ref, caller.actor)
         view = load(session, dossier, caller.actor)
@@ -535,7 +535,8 @@ def own(caller: Bearer, key: str | None) -> str | None:
     return f"api:{caller.actor.person}:{key}" if key else None
 
 
-def _values(fields: Mapping[str, str | int | bool]) -> dict[str, Any]:
+def values_of(fields: Mapping[str, str | int | bool]) -> dict[str, Any]:
+    """The fields of a request as the engine reads them."""
     return {
         name: ("true" if value else "false") if isinstance(value, bool) else str(value)
         for name, value in fields.items()

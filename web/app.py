@@ -15,13 +15,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.exceptions import HTTPException
 
 from config.settings import Settings
-from states.errors import BadInput, CoupeFileError, Refused, Stale
+from states.errors import BadInput, CoupeFileError
 from web import (
     account,
     agenda,
     api,
+    api_bulk,
     api_files,
     api_webhooks,
+    bulk,
     by_provider,
     calculator,
     desk,
@@ -31,6 +33,7 @@ from web import (
     house,
     installation,
     invitations,
+    meetings,
     overview,
     report,
     sign_in,
@@ -38,14 +41,15 @@ from web import (
     webhooks,
 )
 from web.guard import Guard, Site
+from web.problems import said as said_of
+from web.problems import status_of
 from web.provider import Provider
 from web.visit import NotForThisSeat, Pages, SignInNeeded, Visit, form, go, kept
 from workflow.unavailable import explain
 
 log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
-NOT_FOUND, SERVER = 404, 500
-BUSY = ("locked", "busy", "slow", "stopped", "starting", "crowded", "unreachable", "storage")
+NOT_FOUND = 404
 
 
 def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], None]) -> FastAPI:
@@ -69,6 +73,8 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
         account,
         holder,
         desk,
+        bulk,
+        meetings,
         files,
         dossier,
         invitations,
@@ -81,26 +87,12 @@ def create(settings: Settings, make: sessionmaker[Session], ring: Callable[[], N
         together,
         api_files,
         api_webhooks,
+        api_bulk,
         api,
     ):
         app.include_router(room.router)
     _answers(app)
     return app
-
-
-def status_of(error: CoupeFileError) -> int:
-    """The HTTP status of a refusal."""
-    if isinstance(error, Stale):
-        return 409
-    if error.code in BUSY:
-        return 503
-    if error.code == "unknown" and isinstance(error, Refused):
-        return 404
-    if error.code in ("role", "csrf", "scope", "read_only"):
-        return 403
-    if error.code == "often":
-        return 429
-    return 422 if isinstance(error, BadInput) else 409
 
 
 def _answers(app: FastAPI) -> None:
@@ -155,7 +147,7 @@ async def broken(request: Request, error: Exception) -> Response:
     if said is None:
         log.error("%s %s", request.method, request.url.path, exc_info=error)
         said = CoupeFileError("internal", "une erreur est survenue : elle est notée, rien n'a été écrit à moitié")
-    status = status_of(said) if said.code != "internal" else SERVER
+    status = status_of(said)
     if _machine(request):
         return problem(said, status)
     fields = kept(request.scope.get("state", {}).get("form", {}))
@@ -174,11 +166,7 @@ async def _typed(request: Request) -> dict[str, str]:
 
 def problem(error: CoupeFileError, status: int) -> JSONResponse:
     """A refusal for a machine (RFC 9457)."""
-    body = {"type": f"urn:coupe-file:{error.code}", "title": error.message, "status": status, "code": error.code}
-    body |= {name: value for name, value in (("field", error.field), ("accepted", error.accepted)) if value}
-    if isinstance(error, Stale):
-        body |= {"seen": error.seen, "version": error.version}
-    return JSONResponse(body, status, media_type="application/problem+json")
+    return JSONResponse(said_of(error, status), status, media_type="application/problem+json")
 
 
 def _machine(request: Request) -> bool:

@@ -120,13 +120,13 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
     with visit.reading() as session:
         view = _found(visit, session, ref)
         trigger = _trigger(view, name)
-        args, problems = _args(view, trigger, fields)
+        args, problems = args_of(view, trigger, fields)
         if fields.get("do") == "preview" and not problems:
             try:
                 decision = preview(session, view.id, name, actor=visit.actor, args=args)
                 flagged = [flag.sentence for flag in flags(view.definition, decision, directory.almanac_now(session))]
             except CoupeFileError as error:
-                problems = _beside(trigger, error)
+                problems = beside_field(trigger, error)
             else:
                 return _form(visit, session, view, trigger, fields, moved=_moved(visit, view, decision.after),
                              flagged=flagged)  # fmt: skip
@@ -145,7 +145,7 @@ def act(visit: SignedIn, ref: str, name: str, fields: Posted) -> Response:
         with visit.reading() as session:
             view = _found(visit, session, ref)
             status = 422 if isinstance(error, BadInput) else 409
-            return _form(visit, session, view, trigger, fields, problems=_beside(trigger, error), status=status)
+            return _form(visit, session, view, trigger, fields, problems=beside_field(trigger, error), status=status)
     return go(f"/dossiers/{view.reference}?fait={name}")
 
 
@@ -222,26 +222,26 @@ def _form(
 ) -> HTMLResponse:  # fmt: skip
     rules = view.definition.fields
     unasked = words.statement(view.definition).keys() - view.statement.keys()
-    names = [name for name in _fields(view, trigger) if name not in ("seen", "forced", *unasked)]
+    names = [name for name in fields_of(view, trigger) if name not in ("seen", "forced", *unasked)]
     title = written(view, view.dossier.data.get("title"), "title")
     return visit.page(
         "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
         problems=problems or {}, moved=moved, flagged=flagged, stale=stale, changes=changes,
-        places=_services(session, view) if trigger.name in (CONSULT, PASS_ON)
-        else _places(visit, session, view) if "to_unit" in names else [],
-        people=_people(session, view) if "to_user" in names else [],
-        effects=_effects(visit, view) if "motive" in names else {},
+        places=services_of(session, view) if trigger.name in (CONSULT, PASS_ON)
+        else places_of(visit, session, view) if "to_unit" in names else [],
+        people=people_of(session, view) if "to_user" in names else [],
+        effects=suspended_by(visit, view) if "motive" in names else {},
         forced="forced" in trigger.optional, seen="seen" in trigger.optional,
     )  # fmt: skip
 
 
-def _fields(view: View, trigger: Trigger) -> tuple[str, ...]:
+def fields_of(view: View, trigger: Trigger) -> tuple[str, ...]:
     """What the form of an act asks for, in order: what a rung wants to be told is asked like the rest."""
     told = tuple(name for name in trigger.optional if name in view.statement)
     return (*trigger.needs, *told, *(name for name in trigger.optional if name not in told))
 
 
-def _services(session: Session, view: View) -> list[Place]:
+def services_of(session: Session, view: View) -> list[Place]:
     """The services that are usually consulted on this topic at this place, but for those that have an open request."""
     asked = {one.unit for one in view.consultations if one.closed_at is None}
     return [
@@ -254,7 +254,7 @@ def _services(session: Session, view: View) -> list[Place]:
 _UNITS = "select id, code, name from units where id = any(:ids)"
 
 
-def _places(visit: Visit, session: Session, view: View) -> list[Place]:
+def places_of(visit: Visit, session: Session, view: View) -> list[Place]:
     """The ladder of this topic at this place: who stands on each rung, and the next one up that is staffed, proposed."""
     context = directory.ladder_context(session, view.dossier.data, view.now)
     rows = session.execute(text(_UNITS), {"ids": [rung.unit for rung in context.rungs if rung.unit is not None]})
@@ -281,12 +281,13 @@ where m.unit_id = :unit and m.role in ('referent', 'head', 'prefet', 'operator')
 """
 
 
-def _people(session: Session, view: View) -> list[tuple[str, str]]:
+def people_of(session: Session, view: View) -> list[tuple[str, str]]:
+    """Who may be given a dossier: (login, name) of those who sit in the unit that holds it."""
     rows = session.execute(text(_MEMBERS), {"unit": view.dossier.unit})
     return [(row.login, row.name) for row in rows]
 
 
-def _effects(visit: Visit, view: View) -> dict[str, list[str]]:
+def suspended_by(visit: Visit, view: View) -> dict[str, list[str]]:
     """For each motive of a request, the running clocks that it would suspend."""
     found: dict[str, list[str]] = {}
     for motive in view.definition.fields["motive"].of:
@@ -314,7 +315,9 @@ def _moved(visit: Visit, view: View, after: Any) -> list[tuple[str, str, str]]:
     ]
 
 
-def _args(view: View, trigger: Trigger, fields: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, CoupeFileError]]:
+def args_of(
+    view: View, trigger: Trigger, fields: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, CoupeFileError]]:
     """The arguments of an act from its form: a day that was given as a term ends at closing, in the zone of the dossier."""
     args: dict[str, Any] = {}
     problems: dict[str, CoupeFileError] = {}
@@ -343,7 +346,7 @@ def _climbs(view: View) -> set[str]:
     return {trigger.name for trigger in view.definition.triggers if "climb" in trigger.effects}
 
 
-def _beside(trigger: Trigger, error: CoupeFileError) -> dict[str, CoupeFileError]:
+def beside_field(trigger: Trigger, error: CoupeFileError) -> dict[str, CoupeFileError]:
     """A refusal beside the field that it is about, else at the top."""
     known = (*trigger.needs, *trigger.optional)
     field = {"term_passed": "answer_by", "term_too_far": "answer_by", "not_competent": "to_unit", "same_unit": "consulted" if "consulted" in known else "to_unit",

@@ -19,6 +19,7 @@ from states.explanation import LANGUAGES, ends_day, sentences
 from states.migration import MIGRATE
 from web.languages import Language, translations
 from workflow import attachments, letters, words
+from workflow.bulk import Seat
 from workflow.journal import Recorded
 from workflow.queue import Row
 from workflow.view import View, asking, written
@@ -150,6 +151,14 @@ class Speech:
         if row.held:
             return self._("un tiers") if row.motive == "third_party" else self._("le porteur de projet")
         return row.unit_name or self._("personne : aucune administration ne tient ce dossier")
+
+    def seat(self, told: Seat) -> str:
+        """Who is told of an act."""
+        if told.name is None:
+            return self._("le porteur") if told.seat == "holder" else self._("les pilotes")
+        if told.seat == "head":
+            return self._("le chef de service, %s") % told.name
+        return self._("l'agent qui suit le dossier, %s") % told.name if told.seat == "assignee" else told.name
 
     def ball(self, view: View) -> str:
         """Who the dossier waits for."""

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.settings import Settings
@@ -72,7 +71,8 @@ class Visit:
         self.token = request.cookies.get(self.site.session, "")
         self.signed: Signed | None = None
         if self.token:
-            with self.make.begin() as session:
+            with self.make() as session:  # one statement: no transaction around it
+                session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
                 self.signed = sessions.find(session, self.token)
 
     @property
@@ -91,7 +91,7 @@ class Visit:
     def reading(self) -> Iterator[Session]:
         """One transaction that only reads."""
         with self.make() as session:
-            session.execute(text("set transaction read only"))
+            session.connection(execution_options={"postgresql_readonly": True})
             yield session
 
     @contextmanager

@@ -35,6 +35,8 @@ class Scope:
 
 
 _ALL = Scope("true", {})
+_GIVEN = "d.units @> array[cast(:scope as integer)]"
+"""Not `= any`, which no index serves."""
 _HOLDER = "exists (select from parties p where p.dossier_id = d.id and p.person_id = :scope)"
 
 
@@ -47,8 +49,13 @@ def scope(actor: Actor) -> Scope:
     if actor.role == "holder":
         return Scope(_HOLDER, {"scope": actor.person})
     if actor.unit is not None:
-        return Scope(":scope = any(d.units)", {"scope": actor.unit})
+        return Scope(_GIVEN, {"scope": actor.unit})
     return Scope("false", {})
+
+
+def held(actor: Actor) -> Scope:
+    """The dossiers that an actor's unit holds now: of those of `scope`, since it was given each of them."""
+    return Scope("d.unit_id = :scope", {"scope": actor.unit})
 
 
 def reads(actor: Actor) -> Scope:

@@ -336,6 +336,11 @@ def _read(session: Session, actor: Actor, keys: Sequence[int]) -> set[int]:
     return set(session.execute(text(statement), {"ids": list(keys), **within.params}).scalars())
 
 
+def out_of_reach(session: Session, key: int, actor: Actor) -> CoupeFileError:
+    """Why a dossier outside the actor's scope stays as it is."""
+    return _unreached(key, read=bool(_read(session, actor, [key])))
+
+
 def _unreached(key: int, *, read: bool) -> CoupeFileError:
     """Why a dossier outside the actor's scope stays as it is; one that they read is not unknown to them."""
     if not read:

@@ -288,7 +288,20 @@ class DossierRow(Base):
         CheckConstraint("wake_at > at", name="ck_dossiers_wakes_later"),
         CheckConstraint("(phase = 'resolved') = (closed_at is not null)", name="ck_dossiers_closed"),
         Index("ix_dossiers_wake", "wake_at", postgresql_where=text("wake_at is not null and not stuck")),
-        Index("ix_dossiers_queue", "unit_id", "due_at", postgresql_where=text("phase <> 'resolved'")),
+        Index(
+            "ix_dossiers_pressing",
+            "unit_id",
+            text("coalesce(due_at, 'infinity')"),
+            "id",
+            postgresql_where=text("phase <> 'resolved'"),
+        ),
+        Index(
+            "ix_dossiers_all_pressing",
+            text("coalesce(due_at, 'infinity')"),
+            "id",
+            postgresql_where=text("phase <> 'resolved'"),
+        ),
+        Index("ix_dossiers_units", "units", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     reference: Mapped[str]
@@ -851,6 +864,92 @@ class MonthlyLetter(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
     why: Mapped[str | None]
+
+
+class Meeting(Base):
+    """A meeting of a unit on its dossiers."""
+
+    __tablename__ = "meetings"
+    __table_args__ = (
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_meetings_unit"),
+        ForeignKeyConstraint(["chair_id"], ["persons.id"], name="fk_meetings_chair"),
+        UniqueConstraint("unit_id", "day", name="uq_meetings_day"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    unit_id: Mapped[int]
+    day: Mapped[date]
+    chair_id: Mapped[int]
+    closed_at: Mapped[datetime | None]
+
+
+class AgendaItem(Base):
+    """A dossier on the agenda of a meeting."""
+
+    __tablename__ = "agenda_items"
+    __table_args__ = (
+        PrimaryKeyConstraint("meeting_id", "dossier_id", name="pk_agenda_items"),
+        ForeignKeyConstraint(["meeting_id"], ["meetings.id"], name="fk_agenda_items_meeting"),
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_agenda_items_dossier"),
+        Index("ix_agenda_items_dossier", "dossier_id"),
+    )
+    meeting_id: Mapped[int] = mapped_column(BigInteger)
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    place: Mapped[int]
+
+
+class MeetingDecision(Base):
+    """What a meeting decided on a dossier: the note that says it, and by when it is to be done."""
+
+    __tablename__ = "meeting_decisions"
+    __table_args__ = (
+        PrimaryKeyConstraint("dossier_id", "seq", name="pk_meeting_decisions"),
+        ForeignKeyConstraint(
+            ["meeting_id", "dossier_id"], ["agenda_items.meeting_id", "agenda_items.dossier_id"],
+            name="fk_meeting_decisions_item",
+        ),
+        Index("ix_meeting_decisions_meeting", "meeting_id", "dossier_id", "seq"),
+        Index("ix_meeting_decisions_due", "due", postgresql_where=text("due is not null and done_at is null")),
+    )  # fmt: skip
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int]
+    meeting_id: Mapped[int] = mapped_column(BigInteger)
+    due: Mapped[date | None]
+    done_at: Mapped[datetime | None]
+
+
+class MinutesRow(Base):
+    """The minutes of a meeting as a letter to one unit."""
+
+    __tablename__ = "minutes"
+    __table_args__ = (
+        ForeignKeyConstraint(["meeting_id"], ["meetings.id"], name="fk_minutes_meeting"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_minutes_unit"),
+        UniqueConstraint("meeting_id", "unit_id", name="uq_minutes_once"),
+        CheckConstraint("state in ('queued', 'sent', 'dead')", name="ck_minutes_state"),
+        Index("ix_minutes_queued", "next_at", "id", postgresql_where=text("state = 'queued'")),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    message_id: Mapped[uuid.UUID] = mapped_column(server_default=text("gen_random_uuid()"))
+    meeting_id: Mapped[int] = mapped_column(BigInteger)
+    unit_id: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    why: Mapped[str | None]
+
+
+class SavedViewRow(Base):
+    """A name that a person gives to the filters of a queue."""
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_saved_views_person"),
+        UniqueConstraint("person_id", "name", name="uq_saved_views_name"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    person_id: Mapped[int]
+    name: Mapped[str]
+    filters: Mapped[str]
 
 
 class Draft(Base):

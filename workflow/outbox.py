@@ -240,6 +240,11 @@ def _people(
     return found or _pairs(session, _MAILBOX, unit=int(unit))
 
 
+def people_of(session: Session, unit: int) -> Sequence[tuple[str, str]]:
+    """Who in a unit is told of what concerns it: those who are there or stand in, else its mailbox, else nobody."""
+    return _people(session, f"unit:{unit}", None, absences.away(session))
+
+
 def _there(session: Session, statement: str, away: Away, **params: Any) -> list[tuple[str, str]]:
     """Those of a seat who are there, and the substitutes of those who are not, each once."""
     seated = session.execute(text(statement), params).scalars()

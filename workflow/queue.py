@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from psycopg.rows import namedtuple_row
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,7 @@ from states.dossier import Actor
 from states.errors import BadInput
 from states.fields import instant
 from workflow import access, business_time, definitions, directory, parties, places
+from workflow.apply import connection
 
 Ball = Literal["unit", "holder"]
 Section = Literal["decide", "week", "later", "elsewhere"]
@@ -98,17 +100,18 @@ case when d.phase <> 'resolved' and d.holds <> '[]' and not d.holds -> -1 ? 'end
 """
 _SEEN = ", p.name as person, t.body as title"
 _UNSEEN = ", null as person, null as title"
-_JOINS = """
-from dossiers d left join units u on u.id = d.unit_id
+_BESIDE = """
+left join units u on u.id = d.unit_id
 left join communes c on c.code = d.data ->> 'commune'
 """
+_JOINS = f"from dossiers d {_BESIDE}"
 _SEEN_JOINS = """
 left join persons p on p.id = d.assignee_id
 left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
 """
 _HELD = "(d.holds <> '[]' and not d.holds -> -1 ? 'end')"
-_AFTER = "(coalesce(d.due_at, 'infinity'), d.id) > (cast(:due as timestamptz), cast(:last as bigint))"
-_CLOSED_AFTER = "(d.closed_at, d.id) < (cast(:due as timestamptz), cast(:last as bigint))"
+_AFTER = "(coalesce(d.due_at, 'infinity'), d.id) > (cast(%(due)s as timestamptz), cast(%(last)s as bigint))"
+_CLOSED_AFTER = "(d.closed_at, d.id) < (cast(%(due)s as timestamptz), cast(%(last)s as bigint))"
 _NOW = "(select business_now())"
 
 
@@ -117,23 +120,51 @@ def page(session: Session, actor: Actor, filters: Filters, *, after: str | None 
 
     Raises BadInput: a filter or a mark that cannot be read.
     """
-    scope = access.scope(actor)
+    scope = _scope(actor, filters)
     due, last = _mark(after)
     wheres, params = _narrowed(filters)
     if after is not None:
         wheres.append(_CLOSED_AFTER if filters.closed else _AFTER)
     order = "d.closed_at desc, d.id desc" if filters.closed else "coalesce(d.due_at, 'infinity'), d.id"
     sees = actor.role in access.SEES_TEXTS
+    # The page first, then what is shown of its dossiers: whatever the plan, no text is fetched for what is not shown.
+    wanted = f"{' and '.join([scope.raw, *wheres])} order by {order} limit %(limit)s"
     statement = (
-        f"select {_COLUMNS}{_SEEN if sees else _UNSEEN}, null as last {_JOINS}{_SEEN_JOINS if sees else ''} "
-        f"where {scope.sql} and {' and '.join(wheres)} order by {order} limit :limit"
+        f"select {_COLUMNS}{_SEEN if sees else _UNSEEN}, null as last, {_NOW} as now "  # noqa: S608
+        f"from (select d.* from dossiers d where {wanted}) d {_BESIDE}{_SEEN_JOINS if sees else ''} order by {order}"
     )
     given = {**scope.params, **params, "due": due, "last": last, "limit": limit + 1}
-    found = session.execute(text(statement), given).all()
-    now = business_time.now(session)
+    cursor = connection(session).cursor(row_factory=namedtuple_row)
+    found: list[Any] = cursor.execute(statement, given, binary=True).fetchall()
+    now = found[0].now if found else business_time.now(session)
     more, found = len(found) > limit, found[:limit]
-    rows = tuple(_row(session, one) for one in found)
+    known = {key: definitions.get(session, key).compiled.definition for key in {one.definition_id for one in found}}
+    rows = tuple(_row(known[one.definition_id], one) for one in found)
     return Page(rows, _marked(found[-1], closed=filters.closed) if more else None, now)
+
+
+COUNTED = 1000
+"""A list is counted up to so many: who has more does not read their number."""
+
+
+def count(session: Session, actor: Actor, filters: Filters) -> int:
+    """How many dossiers a list has, `COUNTED` when it has so many or more. Raises BadInput."""
+    scope, (wheres, params) = _scope(actor, filters), _narrowed(filters)
+    listed = f"select 1 from dossiers d where {' and '.join([scope.raw, *wheres])} limit {COUNTED}"  # noqa: S608  (constants)
+    row = connection(session).execute(f"select count(*) from ({listed}) l", {**scope.params, **params}).fetchone()  # noqa: S608
+    assert row is not None  # noqa: S101  (a count is a row)
+    number: int = row[0]
+    return number
+
+
+def check(filters: Filters) -> None:
+    """Raise BadInput for filters that no list can be narrowed to."""
+    _narrowed(filters)
+
+
+def _scope(actor: Actor, filters: Filters) -> access.Scope:
+    own = filters.holding is not None and filters.holding == actor.unit and actor.role not in access.SEES_ALL
+    return access.held(actor) if own else access.scope(actor)
 
 
 def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
@@ -142,16 +173,16 @@ def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
     if filters.phase is not None:
         if filters.phase not in PHASES:
             raise BadInput("phase", "étape inconnue", field="phase", accepted=", ".join(PHASES))
-        wheres.append("d.phase = :phase")
+        wheres.append("d.phase = %(phase)s")
         params["phase"] = filters.phase
     for name, value in (("topic", filters.topic), ("commune", filters.commune)):
         if value is not None:
             if "\x00" in value:
                 raise BadInput("encoding", "caractère interdit", field=name, accepted="un code")
-            wheres.append(f"d.data ->> '{name}' = :{name}")
+            wheres.append(f"d.data ->> '{name}' = %({name})s")
             params[name] = value
     if filters.holding is not None:
-        wheres.append("d.unit_id = :holding")
+        wheres.append("d.unit_id = %(holding)s")
         params["holding"] = filters.holding
     if filters.ball is not None:
         wheres.append(_HELD if filters.ball == "holder" else f"not {_HELD}")
@@ -160,9 +191,8 @@ def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
     return wheres, params
 
 
-def _row(session: Session, row: Any, section: Section | None = None) -> Row:
+def _row(definition: Definition, row: Any, section: Section | None = None) -> Row:
     hold = row.hold or {}
-    definition = definitions.get(session, row.definition_id).compiled.definition
     return Row(
         row.id, row.reference, definition, row.state, row.phase,
         row.rung, row.version, row.due_at, row.topic, row.commune, row.place, row.unit, row.unit_name, row.zone,
@@ -174,9 +204,13 @@ def _row(session: Session, row: Any, section: Section | None = None) -> Row:
 
 def _marked(row: Any, *, closed: bool) -> str:
     """Where a page ended: the instant that it is ordered by, and the key of its last dossier."""
-    at = row.closed_at if closed else row.due_at
+    return mark(row.closed_at if closed else row.due_at, row.id)
+
+
+def mark(at: datetime | None, key: int) -> str:
+    """The mark of the dossier that a list is to go on after: the instant that the list is ordered by, and its key."""
     due = "infinity" if at is None else at.isoformat()
-    return base64.urlsafe_b64encode(f"{due}/{row.id}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{due}/{key}".encode()).decode().rstrip("=")
 
 
 def _mark(after: str | None) -> tuple[str | None, int | None]:
@@ -238,7 +272,8 @@ def half_hour(session: Session, actor: Actor, zone: str) -> HalfHour:
         )
         numbers: dict[Section, int] = {}
         for row in session.execute(text(statement), params):
-            rows[row.section].append(_row(session, row, row.section))
+            definition = definitions.get(session, row.definition_id).compiled.definition
+            rows[row.section].append(_row(definition, row, row.section))
             numbers[row.section] = row.number
         for section, number in numbers.items():
             counts[section] += number

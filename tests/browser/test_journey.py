@@ -236,3 +236,51 @@ def test_a_limit_is_calculated_without_scripts_and_every_page_beside_is_read_by_
     holder.goto("/compte")
     holder.get_by_role("link", name="Installation").click()
     portal.look(holder, "36-installation")
+
+
+def test_a_desk_acts_on_several_dossiers_at_once_and_holds_a_meeting(portal):
+    desk = portal.page(DESK)
+    portal.enter(desk, DESK_64)
+    desk.goto("/file?tous=1")
+    desk.fill("#view", "Tous les nôtres")
+    desk.get_by_role("button", name="Garder cette vue").click()
+    expect(desk.get_by_role("link", name="Tous les nôtres")).to_be_visible()
+    portal.look(desk, "39-la-file-et-ses-vues")
+    desk.get_by_label("Tout cocher").check()
+    several = desk.locator('input[name="d"]:checked').count()
+    assert several >= 2
+    desk.get_by_role("button", name="Agir sur les dossiers cochés").click()
+    portal.look(desk, "40-plusieurs-dossiers")
+    desk.get_by_role("link", name="Saisir l'échelon supérieur").click()
+    desk.fill("#reason", "Sans réponse depuis la revue de novembre.")
+    portal.look(desk, "41-plusieurs-motif")
+    desk.get_by_role("button", name="Voir l'effet sur chaque dossier").click()
+    expect(desk.get_by_role("heading", name="Ce que cela ferait à chaque dossier")).to_be_visible()
+    portal.look(desk, "42-plusieurs-effet")
+    desk.get_by_role("button", name="Confirmer").click()
+    expect(desk.get_by_text("Faits :")).to_be_visible()
+    portal.look(desk, "43-plusieurs-faits")
+
+    bare = portal.page(PHONE, java_script_enabled=False)  # the agenda, on a phone without scripts
+    portal.enter(bare, DESK_64)
+    bare.goto("/file?tous=1")
+    for box in bare.locator('input[name="d"]').all()[:2]:
+        box.check()
+    bare.get_by_role("button", name="Mettre à l'ordre du jour d'une séance").click()
+    bare.fill("#day", "2026-12-02")
+    bare.get_by_role("button", name="Mettre à l'ordre du jour").click()
+    bare.get_by_label("Décision", exact=False).first.fill("La DDTM reçoit l'industriel avant l'enquête.")
+    bare.get_by_label("Qui", exact=False).first.fill("DDTM 64")
+    bare.get_by_label("Pour quand", exact=False).first.fill("2026-12-04")
+    bare.get_by_role("button", name="Noter la décision").first.click()
+    expect(bare.locator("blockquote", has_text="DDTM 64").first).to_be_visible()
+    for page, name in ((desk, "44-seance"), (portal.page(PHONE), "45-seance-telephone")):
+        if page is not desk:
+            portal.enter(page, DESK_64)
+        page.goto("/seances/2026-12-02")
+        portal.look(page, name)
+    desk.get_by_role("button", name="Envoyer le relevé").click()
+    expect(desk.get_by_text("La séance est close")).to_be_visible()
+    desk.goto("/seances")
+    portal.look(desk, "46-seances")
+    assert [problem for part in verify.verify(portal.make) for problem in part.problems] == []

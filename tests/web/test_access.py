@@ -35,6 +35,12 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /demi-heure                      303    403   403    200  200  200  403
 /file                            303    403   403    200  200  200  403
 /file?tous=1                     303    403   403    200  200  200  403
+/file/ensemble                   303    403   403    422  422  422  403
+/file/ensemble?d={ref}           303    403   403    200  200  200  403
+/file/ensemble?d={ref}&verbe=note 303   403   403    409  200  200  403
+/seances                         303    403   403    200  200  200  403
+/seances?d={ref}                 303    403   403    404  200  200  403
+/seances/2026-10-06              303    403   403    404  404  404  403
 /pilotage                        303    403   403    403  403  403  200
 /rapport                         303    403   403    403  403  403  200
 /rapport/attentes                303    403   403    403  403  403  200
@@ -81,6 +87,14 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/invitations/{seq}/renvoi 401 404 404 403 403 403 403
 /dossiers/{ref}/quitter          401    404   409    403  403  403  403
 /dossiers/{ref}/autre            401    404   303    403  403  403  403
+/file/ensemble/write             401    403   403    422  422  422  403
+/file/vues                       401    403   403    422  422  422  403
+/file/vues/{seq}/fin             401    403   403    303  303  303  403
+/seances                         401    403   403    422  422  422  403
+/seances/fait                    401    403   403    422  422  422  403
+/seances/2026-10-06/decision     401    403   403    404  404  404  403
+/seances/2026-10-06/retirer      401    403   403    404  404  404  403
+/seances/2026-10-06/releve       401    403   403    404  404  404  403
 /deposer/{key}                   401    422   422    403  403  403  403
 /deposer/{key}/brouillon         401    303   303    403  403  403  403
 /deposer/{key}/effacer           401    303   303    403  403  403  403
@@ -127,6 +141,7 @@ POST /webhooks/{seq}/rotate      401    403   403    403  403  403  403
 POST /webhooks/{seq}/disable     401    403   403    403  403  403  403
 POST /webhooks/{seq}/enable      401    403   403    403  403  403  403
 GET /overview                    401    403   403    403  403  403  200
+POST /bulk                       401    422   422    422  422  422  422
 POST /compute                    422    422   422    422  422  422  422
 POST /dossiers                   401    422   422    422  422  422  422
 POST /dossiers/{ref}/write       401    404   422    404  422  422  422
@@ -247,6 +262,8 @@ def test_the_tables_name_every_route(portal):
             path = path.replace(wild, "write")
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
         path = re.sub(r"/(invitations|webhooks)/\{key(:int)?\}", r"/\1/{seq}", path)
+        path = re.sub(r"/seances/\d{4}-\d\d-\d\d", "/seances/{day}", path)
+        path = path.replace("/vues/{key:int}", "/vues/{seq}")
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
         return "/rapport/export/{form}" if path.startswith("/rapport/export/") else path
 

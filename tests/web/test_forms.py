@@ -209,6 +209,37 @@ def test_the_half_hour_puts_each_dossier_where_it_belongs_and_counts_them_all(po
     assert sections() == [2, 1, 0, 1]
 
 
+def test_filters_are_kept_under_a_name_for_oneself_and_counted(portal):
+    desk, other = portal.visitor("ref4"), portal.visitor("ref1")
+    for key in portal.world.submit(3):
+        portal.world.act(key, "triage", to_unit="u4", forced="true")
+    page = desk.get("/file", params={"etape": "triaged", "retard": "1"}).text
+    filters = unescape(hidden(page, "filters"))
+    assert filters == "etape=triaged&retard=1"
+    assert (
+        desk.post("/file/vues", {"name": "En  retard", "filters": f"{filters}&autre=x"}).headers["location"]
+        == f"/file?{filters}"
+    )
+    assert desk.post("/file/vues", {"name": "Orientés", "filters": "etape=triaged"}).status_code == 303
+    assert desk.post("/file/vues", {"name": "Cassée", "filters": "etape=nulle"}).status_code == 422
+    shown = re.findall(
+        r'<a href="/file\?([^"]+)"[^>]*>([^<]+)</a> <span class="facts">(\d+)</span>', desk.get("/file").text
+    )
+    late, mine = portal.world.sql("""select count(*) filter (where due_at < business_now()), count(*) from dossiers
+                                     where unit_id = 5 and phase = 'triaged'""")[0]
+    assert shown == [("etape=triaged&amp;retard=1", "En retard", str(late)), ("etape=triaged", "Orientés", str(mine))]
+    assert mine >= 3
+    assert "Orientés" not in other.get("/file").text
+    key = portal.world.value("select id from saved_views where name = 'Orientés'")
+    other.post(f"/file/vues/{key}/fin")
+    assert "Orientés" in desk.get("/file").text
+    desk.post(f"/file/vues/{key}/fin")
+    assert "Orientés" not in desk.get("/file").text
+    for number in range(11):
+        assert desk.post("/file/vues", {"name": f"Vue {number}", "filters": "tous=1"}).status_code == 303
+    assert desk.post("/file/vues", {"name": "Une de trop", "filters": "tous=1"}).status_code == 409
+
+
 def test_the_queue_is_narrowed_by_its_address_and_read_page_by_page(portal, monkeypatch):
     monkeypatch.setattr("web.desk.LIMIT", 2)
     ids = portal.world.submit(5)

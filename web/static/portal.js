@@ -14,6 +14,13 @@ document.addEventListener("DOMContentLoaded", () => {
     area.addEventListener("input", tell);
     tell();
   }
+  const all = document.querySelector("[data-all]");
+  if (all) {
+    all.closest("label").hidden = false;
+    all.addEventListener("change", () => {
+      for (const box of document.querySelectorAll('input[name="d"]')) box.checked = all.checked;
+    });
+  }
   const keys = document.querySelector("[data-keys]");
   if (keys) document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
