@@ -483,12 +483,15 @@ class Definition(Model):
 
     @cached_property
     def met_by_system(self) -> frozenset[str]:
-        """The clocks that the system alone can meet, unless the dossier ends: nobody is expected to act by their due date."""
+        """The clocks that the system alone can meet, unless the dossier ends, and that ask for nothing when due: nobody is
+        expected to act by their due date.
+        """
         ending = {one.name for one in self.triggers if one.to in self.states and self.states[one.to].terminal}
         by = {one.name: one.by for one in self.triggers}
         meeting = {
             name: [by.get(word, ()) for word in clock.stop.when if word not in ending]
             for name, clock in self.clocks.items()
+            if clock.due.fire is None
         }
         return frozenset(name for name, roles in meeting.items() if roles and set(roles) == {("system",)})
 
