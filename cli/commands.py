@@ -27,6 +27,7 @@ PLACES = {
     VERBS: (ACT, "cli.verbs", "own"),
     "act": (ACT, "cli.verbs", "act"),
     "invite": (ACT, "cli.invite", "invite"),
+    "confide": (ACT, "cli.confide", "confide"),
     "share": (ACT, "cli.people", "share"),
     "leave": (ACT, "cli.people", "leave"),
     "file": (ACT, "cli.files", "files"),

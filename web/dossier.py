@@ -44,6 +44,7 @@ DONE = {
     "reprise": "Reprendre l'invitation",
     "renvoi": "Renvoyer l'invitation",
     "rejoint": "Porter ce dossier",
+    "confidentialite": "Changer la confidentialité",
 }
 """What is said to be done besides the acts of a definition."""
 TEXTS_SHOWN = ("title", "blockage", "siret")
@@ -96,7 +97,7 @@ def acknowledgement(visit: SignedIn, ref: str, seq: int) -> Response:
     """The acknowledgement that an event gave, as PDF, for who may read texts."""
     with visit.reading() as session:
         view = _found(visit, session, ref)
-        if not view.sees_texts:
+        if not (view.sees_texts and view.named):
             raise NotForThisSeat
         paper = acknowledgements.find(view, seq)
         found = acknowledgements.letter(session, view.id, paper.seq, operator=visit.settings.operator)
@@ -191,10 +192,10 @@ def page(
     labels = {trigger.name: trigger.label or done for trigger in view.definition.triggers} | DONE
     label = labels.get(done)
     return visit.page(
-        "dossier.html", status, files=files, beside=around, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        "dossier.html", status, files=files, beside=around, view=view, title=view.title, texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
-        and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],
+        and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts and view.named else [],
     )  # fmt: skip
 
 
@@ -223,9 +224,8 @@ def _form(
 ) -> HTMLResponse:  # fmt: skip
     rules = view.definition.fields
     names = [name for name in (*trigger.needs, *trigger.optional) if name not in ("seen", "forced")]
-    title = written(view, view.dossier.data.get("title"), "title")
     return visit.page(
-        "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
+        "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=view.title,
         problems=problems or {}, moved=moved, flagged=flagged, stale=stale, changes=changes,
         places=_places(visit, session, view) if "to_unit" in names
         else _services(session, view) if "consulted" in names else [],
@@ -240,9 +240,17 @@ def _services(session: Session, view: View) -> list[Place]:
     asked = {one.unit for one in view.consultations if one.closed_at is None}
     return [
         Place(code, name, "", staffed=True, here=view.unit is not None and code == view.unit.code, proposed=False)
-        for code, name, _ in consultations.usual(session, view.dossier.data, view.now)
+        for code, name, _ in consultations.usual(session, _data(session, view), view.now)
         if code not in asked
     ]
+
+
+def _data(session: Session, view: View) -> dict[str, Any]:
+    """What the dossier says of itself, by which administrations are found: also where the reader may not know it."""
+    found: dict[str, Any] = session.execute(
+        text("select data from dossiers where id = :id"), {"id": view.id}
+    ).scalar_one()
+    return found
 
 
 _UNITS = "select id, code, name from units where id = any(:ids)"
@@ -250,7 +258,7 @@ _UNITS = "select id, code, name from units where id = any(:ids)"
 
 def _places(visit: Visit, session: Session, view: View) -> list[Place]:
     """The ladder of this topic at this place: who stands on each rung, and the next one up that is staffed, proposed."""
-    context = directory.ladder_context(session, view.dossier.data, view.now)
+    context = directory.ladder_context(session, _data(session, view), view.now)
     rows = session.execute(text(_UNITS), {"ids": [rung.unit for rung in context.rungs if rung.unit is not None]})
     units = {row.id: (row.code, row.name) for row in rows}
     current = -1 if view.dossier.rung is None else view.dossier.rung

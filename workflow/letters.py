@@ -64,6 +64,10 @@ _HAPPENED = {
         "une personne ne porte plus le dossier",
         "Une personne qui portait le dossier avec vous l'a quitté.",
     ),
+    "confidentiality.mark": (
+        "la confidentialité du dossier a changé",
+        "Une personne qui porte le dossier avec vous a changé ce qu'il laisse voir, et à qui.",
+    ),
     "consult": ("avis demandé à un service", "Un service est consulté sur ce dossier."),
     "give": ("avis rendu", "L'avis est rendu."),
     "opinion_given": ("avis rendu", "Un service consulté a rendu son avis. Il est à lire dans le dossier."),

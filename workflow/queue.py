@@ -18,6 +18,7 @@ from states.dossier import Actor
 from states.errors import BadInput
 from states.fields import instant
 from workflow import access, business_time, definitions, directory, parties, places
+from workflow.confidentiality import MARK
 
 Ball = Literal["unit", "holder"]
 Section = Literal["decide", "week", "later", "elsewhere"]
@@ -42,7 +43,9 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dossier in a list. Title and person are None for who sees metadata only."""
+    """A dossier in a list. Title and person are None for who sees metadata only; the title is the code name, and the commune
+    None, for who may not know the project.
+    """
 
     id: int
     reference: str
@@ -90,17 +93,18 @@ class HalfHour:
     now: datetime
 
 
+# `{named}` and `{contents}` are of `access`: what this reader may know of a dossier that is marked.
 _COLUMNS = """
 d.id, d.reference, d.definition_id, d.state, d.phase, d.rung, d.version, d.due_at, d.data ->> 'topic' as topic,
-d.data ->> 'commune' as commune, d.data ->> 'dossier' as about, d.stuck, d.outcome, d.closed_at, u.code as unit, u.name as unit_name,
+case when {named} then d.data ->> 'commune' end as commune, d.data ->> 'dossier' as about, d.stuck, d.outcome, d.closed_at, u.code as unit, u.name as unit_name,
 coalesce(u.zone, 'Europe/Paris') as zone, c.name as place,
 case when d.phase <> 'resolved' and d.holds <> '[]' and not d.holds -> -1 ? 'end' then d.holds -> -1 end as hold
 """
-_SEEN = ", p.name as person, t.body as title"
+_SEEN = ", p.name as person, case when {contents} then t.body else (select n.body from confidentialities k join texts n on n.id = k.code_name where k.dossier_id = d.id) end as title"
 _UNSEEN = ", null as person, null as title"
 _JOINS = """
 from dossiers d left join units u on u.id = d.unit_id
-left join communes c on c.code = d.data ->> 'commune'
+left join communes c on c.code = d.data ->> 'commune' and ({named})
 """
 _SEEN_JOINS = """
 left join persons p on p.id = d.assignee_id
@@ -117,18 +121,20 @@ def page(session: Session, actor: Actor, filters: Filters, *, after: str | None 
 
     Raises BadInput: a filter or a mark that cannot be read.
     """
-    scope = access.scope(actor)
+    scope, reader = access.scope(actor), _reader(actor)
     due, last = _mark(after)
-    wheres, params = _narrowed(filters)
+    wheres, params = _narrowed(filters, reader["named"])
     if after is not None:
         wheres.append(_CLOSED_AFTER if filters.closed else _AFTER)
     order = "d.closed_at desc, d.id desc" if filters.closed else "coalesce(d.due_at, 'infinity'), d.id"
     sees = actor.role in access.SEES_TEXTS
     statement = (
-        f"select {_COLUMNS}{_SEEN if sees else _UNSEEN}, null as last {_JOINS}{_SEEN_JOINS if sees else ''} "
-        f"where {scope.sql} and {' and '.join(wheres)} order by {order} limit :limit"
+        f"select {_COLUMNS}{_SEEN if sees else _UNSEEN}, null as last {_JOINS}{_SEEN_JOINS if sees else ''} ".format(
+            **reader
+        )
+        + f"where {scope.sql} and {' and '.join(wheres)} order by {order} limit :limit"
     )
-    given = {**scope.params, **params, "due": due, "last": last, "limit": limit + 1}
+    given = {**_given(actor), **params, "due": due, "last": last, "limit": limit + 1}
     found = session.execute(text(statement), given).all()
     now = business_time.now(session)
     more, found = len(found) > limit, found[:limit]
@@ -136,7 +142,17 @@ def page(session: Session, actor: Actor, filters: Filters, *, after: str | None 
     return Page(rows, _marked(found[-1], closed=filters.closed) if more else None, now)
 
 
-def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
+def _reader(actor: Actor) -> dict[str, str]:
+    """The conditions that stand in the columns of a list."""
+    return {"named": access.named(actor).sql, "contents": access.contents(actor).sql, "state": access.state(actor).sql}
+
+
+def _given(actor: Actor) -> dict[str, Any]:
+    """The parameters of an actor's scope and of those conditions."""
+    return {**access.named(actor).params, **access.contents(actor).params, **access.scope(actor).params}
+
+
+def _narrowed(filters: Filters, named: str) -> tuple[list[str], dict[str, Any]]:
     wheres: list[str] = ["d.phase = 'resolved'" if filters.closed else "d.phase <> 'resolved'"]
     params: dict[str, Any] = {}
     if filters.phase is not None:
@@ -150,6 +166,8 @@ def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
                 raise BadInput("encoding", "caractère interdit", field=name, accepted="un code")
             wheres.append(f"d.data ->> '{name}' = :{name}")
             params[name] = value
+    if filters.commune is not None:  # what may not be known is not found by asking either
+        wheres.append(f"({named})")
     if filters.holding is not None:
         wheres.append("d.unit_id = :holding")
         params["holding"] = filters.holding
@@ -199,8 +217,8 @@ def _mark(after: str | None) -> tuple[str | None, int | None]:
 # The last word of a person: a holder who has answered, written or joined a file waits for the desk, whoever has come or
 # gone since. A desk's own file is none.
 _LAST = f"""(select e.kind from events e where e.dossier_id = d.id and e.role <> 'system'
-             and (e.kind <> 'file.add' or e.role = 'holder')
-             and e.kind not in ({", ".join(f"'{kind}'" for kind in parties.KINDS)}) order by e.seq desc limit 1)"""  # noqa: S608  (constants)
+             and (e.kind <> 'file.add' or e.role = 'holder' and (e.command -> 'args' ->> 'audience' <> 'state' or {{state}}))
+             and e.kind not in ({", ".join(f"'{kind}'" for kind in (MARK, *parties.KINDS))}) order by e.seq desc limit 1)"""  # noqa: S608  (constants)
 _HERE = f"""
 select s.*, count(*) over (partition by s.section) as number,
        row_number() over (partition by s.section order by s.due_at nulls last, s.id) as place_in
@@ -229,13 +247,11 @@ def half_hour(session: Session, actor: Actor, zone: str) -> HalfHour:
     local = now.astimezone(ZoneInfo(zone))
     today = datetime.combine(local.date() + timedelta(days=1), time(0), tzinfo=ZoneInfo(zone))
     scope = access.scope(actor)
-    params = {**scope.params, "unit": actor.unit, "today": today, "week": today + WEEK, "most": MOST}
+    params = {**_given(actor), "unit": actor.unit, "today": today, "week": today + WEEK, "most": MOST}
     rows: dict[Section, list[Row]] = {section: [] for section in SECTIONS}
     counts: dict[Section, int] = dict.fromkeys(SECTIONS, 0)
     for part in (_HERE, _THERE):
-        statement = (
-            f"select * from ({part.format(scope=scope.sql)}) x where x.place_in <= :most order by x.section, x.place_in"  # noqa: S608  (constants)
-        )
+        statement = f"select * from ({part.format(scope=scope.sql, **_reader(actor))}) x where x.place_in <= :most order by x.section, x.place_in"  # noqa: S608  (constants)
         numbers: dict[Section, int] = {}
         for row in session.execute(text(statement), params):
             rows[row.section].append(_row(session, row, row.section))
