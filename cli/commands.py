@@ -28,6 +28,7 @@ PLACES = {
     "act": (ACT, "cli.verbs", "act"),
     "bulk": (ACT, "cli.bulk", "bulk"),
     "invite": (ACT, "cli.invite", "invite"),
+    "confide": (ACT, "cli.confide", "confide"),
     "share": (ACT, "cli.people", "share"),
     "leave": (ACT, "cli.people", "leave"),
     "file": (ACT, "cli.files", "files"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import psycopg
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -21,7 +21,7 @@ from local.folder import LocalError, home
 from local.postgres import Postgres
 from local.supervisor import announced
 from states.errors import BadInput
-from workflow import almanac, schema, upgrade
+from workflow import almanac, readings, schema, upgrade
 
 NAME, DEMO = "coupe_file", "coupe_file_demo"
 LOCK_PATIENCE = "4s"
@@ -78,9 +78,8 @@ def broker() -> str | None:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """One transaction that only reads."""
-    with sessions() as make, make() as session:
-        session.execute(text("set transaction read only"))
+    """One transaction that only reads; what it showed of marked dossiers goes to the register."""
+    with sessions() as make, readings.reading(make) as session:
         yield session
 
 

@@ -27,6 +27,7 @@ STANDINGS = {
     "infected": "malveillante, bloquée",
     "erased": "effacée",
 }
+FOR = {"holder": "le porteur aussi", "state": "le porteur et l'État", "inside": "les administrations"}
 files = typer.Typer(cls=Group, help="Les pièces jointes aux dossiers.", no_args_is_help=True, rich_markup_mode=None)
 File = Annotated[
     str, typer.Argument(metavar="ID", help="L'identifiant de la pièce, que « file list » montre.", show_default=False)
@@ -47,7 +48,7 @@ def add(
         typer.Option(
             "--for",
             metavar="QUI",
-            help="Qui pourra la lire : holder (le porteur aussi) ou inside (entre administrations).",
+            help="Qui pourra la lire : holder (le porteur aussi), state (le porteur et l'État seulement) ou inside (entre administrations).",
         ),
     ] = HOLDER,
     as_: As = None,
@@ -57,7 +58,7 @@ def add(
     """Joint un fichier à un dossier, comme la page du dossier le fait : mêmes sortes, mêmes bornes."""
     if audience not in AUDIENCES:
         raise BadInput(
-            "audience", f"« {audience[:60]} » n'est ni l'un ni l'autre", field="--for", accepted=", ".join(AUDIENCES)
+            "audience", f"« {audience[:60]} » n'est aucun d'eux", field="--for", accepted=", ".join(AUDIENCES)
         )
     chosen = settings()
     limit = attachments.bounds(chosen)
@@ -109,7 +110,7 @@ def listed(ref: Ref, as_: As = None, json: Json = False) -> None:
             [
                 (
                     str(file.id), file.name or "(nom effacé)", attachments.size(file.size),
-                    "le porteur aussi" if file.audience == HOLDER else "les administrations", say.short(file.at),
+                    FOR[file.audience], say.short(file.at),
                     STANDINGS[file.standing], ", ".join(dict.fromkeys(one.name or one.unit or one.role for one in file.readers)),
                 )
                 for file in found

@@ -45,9 +45,11 @@ class Line:
 _CLOCK = "select business_now() as now, running, rate, until from business_clock"
 _DOSSIERS = """
 select d.id, d.reference, d.definition_id, d.state, d.phase, d.seq, d.rung, d.holds, d.due_at, d.stuck,
-       u.name as unit, t.body as title
+       u.name as unit, case when k.dossier_id is null then t.body else n.body end as title
 from dossiers d left join units u on u.id = d.unit_id
 left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
+left join confidentialities k on k.dossier_id = d.id and (k.code_name is not null or k.reserved)
+left join texts n on n.id = k.code_name
 order by split_part(d.reference, '-', 2), d.id
 """
 _EVENTS = """

@@ -260,11 +260,12 @@ def export_(
         with make() as session:
             actor, now = reader(session, as_), business_time.now(session)
             wanted, known = room.wanted(session, asked), export.units(session)
-            labels = room.labels(session)
+            labels, coded = room.labels(session), room.unnamed(session, actor)
         when = moment(at) or now
         if when > now:
             raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
-        rows = ((ref, facts) for _, ref, facts in room.stream(make, actor=actor, at=when) if wanted.dossier(facts))
+        every = room.stream(make, actor=actor, at=when)
+        rows = ((ref, room.told(facts, coded, key)) for key, ref, facts in every if wanted.dossier(facts))
         if form == "xlsx":
             assert output is not None  # noqa: S101  (refused above)
             with _file(output) as part:

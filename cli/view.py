@@ -7,6 +7,7 @@ from typing import Any
 from cli import say
 from states.court import HOLDER, THIRD_PARTY
 from workflow import words
+from workflow.access import SEES_TEXTS
 from workflow.view import View, asking, written
 
 LAST_EVENTS = 5
@@ -85,7 +86,7 @@ def yours(view: View) -> str | None:
 
 def four_lines(view: View) -> None:
     """Title, then who has the ball, the next due date, what comes then, and what is expected of the reader."""
-    title = written(view, view.dossier.data.get("title"), "title")
+    title = view.title
     say.line(f"Dossier {view.reference}" + (f" – {title}" if title else ""), style="bold")
     state = words.state(view.definition, view.dossier.state)
     if view.dossier.closed_at is not None:
@@ -118,7 +119,6 @@ def four_lines(view: View) -> None:
 def summary(view: View) -> dict[str, Any]:
     """The dossier as JSON: what the row holds, in codes; texts only for who may read them."""
     dossier = view.dossier
-    title = written(view, dossier.data.get("title"), "title")
     return {
         "id": view.id,
         "reference": view.reference,
@@ -149,5 +149,5 @@ def summary(view: View) -> dict[str, Any]:
         "closed_at": dossier.closed_at,
         "outcome": dossier.outcome,
         "stuck": view.stuck,
-        **({"title": title} if view.sees_texts else {}),
+        **({"title": view.title} if view.actor.role in SEES_TEXTS else {}),
     }

@@ -13,9 +13,10 @@ from states.errors import Refused
 from states.machine import Compiled
 
 ATTACH = "file.add"
-INSIDE, HOLDER = "inside", "holder"
-AUDIENCES = (HOLDER, INSIDE)
-"""Who may read a file: the holder's side and the administrations, or the administrations alone."""
+INSIDE, HOLDER, STATE = "inside", "holder", "state"
+AUDIENCES = (HOLDER, STATE, INSIDE)
+"""Who may read a file: the holder's side and the administrations, the holder's side and the State alone (no operator, no
+collectivity), or the administrations alone."""
 
 
 def attach(
@@ -37,4 +38,9 @@ def attach(
 
 def internal(kind: str, command: Mapping[str, Any]) -> bool:
     """Whether an event is a file that the holder does not even see to exist."""
-    return kind == ATTACH and command.get("args", {}).get("audience") != HOLDER
+    return kind == ATTACH and command.get("args", {}).get("audience") not in (HOLDER, STATE)
+
+
+def for_state(kind: str, command: Mapping[str, Any]) -> bool:
+    """Whether an event is a file that no operator and no collectivity even sees to exist."""
+    return kind == ATTACH and command.get("args", {}).get("audience") == STATE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,20 @@ from states.dossier import Actor
 from states.errors import BadInput, Refused
 from web import calculator
 from web.downloads import PDF, pdf_of
-from workflow import access, acknowledgements, attempts, dossiers, law, queue, tokens, why, words
+from workflow import (
+    access,
+    acknowledgements,
+    attempts,
+    confidentiality,
+    dossiers,
+    law,
+    queue,
+    readings,
+    tokens,
+    why,
+    words,
+)
+from workflow.confidentiality import Marks
 from workflow.consultations import Consultation
 from workflow.dossiers import Submission
 from workflow.journal import Recorded
@@ -73,6 +87,10 @@ class Bearer:
     def __init__(self, request: Request, actor: Actor, scopes: frozenset[str]) -> None:
         self.request, self.actor, self.scopes = request, actor, scopes
         self.make: sessionmaker[Session] = request.app.state.make
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """One transaction that only reads; what it showed of marked dossiers goes to the register."""
+        return readings.reading(self.make)
 
 
 def _needs(scope: str) -> Callable[..., Bearer]:
@@ -189,6 +207,7 @@ class Shown(BaseModel):
     refused: dict[str, str]
     about: str | None = Field(description="The dossier that this request for an avis is about; null for a dossier.")
     consultations: list[ConsultationSaid]
+    code_name: str | None = Field(description="The code name of a dossier that has one, for who reads texts.")
     now: datetime
 
 
@@ -276,6 +295,19 @@ class Acknowledgements(BaseModel):
     acknowledgements: list[Acknowledgement]
 
 
+class Marked(BaseModel):
+    """What a dossier keeps from whom: `elected` is whether the elected officials who were invited see it."""
+
+    model_config = ConfigDict(extra="forbid")
+    code_name: str | None = Field(None, max_length=100)
+    reserved: bool = False
+    elected: bool = True
+
+    def wanted(self) -> Marks:
+        """The marks that are asked for. Raises BadInput."""
+        return confidentiality.marks(self.code_name or "", reserved=self.reserved, elected=self.elected)
+
+
 class Deposit(BaseModel):
     """What opens a dossier."""
 
@@ -284,6 +316,7 @@ class Deposit(BaseModel):
         "blockage": "La proposition technique n'est pas arrivée."}}]})  # fmt: skip
     fields: dict[str, str | int | bool]
     definition: str = Field("coupe-file", max_length=64)
+    confidentiality: Marked | None = None
 
 
 class Opened(BaseModel):
@@ -355,14 +388,14 @@ def me(caller: Reads) -> Me:
 @router.get("/topics")
 def topics(caller: Reads) -> list[Topic]:
     """The topics of the directory."""
-    with caller.make() as session:
+    with caller.reading() as session:
         return [Topic(code=code, label=words.topic(code)) for code in queue.topics(session)]
 
 
 @router.get("/communes")
 def communes(caller: Reads, q: Annotated[str, Query(min_length=1, max_length=60)]) -> list[Place]:
     """The communes that match."""
-    with caller.make() as session:
+    with caller.reading() as session:
         return [Place(code=code, name=name) for code, name in queue.communes(session, q)]
 
 
@@ -381,7 +414,7 @@ def listed(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ListedPage:
     """The dossiers within one's scope, the most pressing first."""
-    with caller.make() as session:
+    with caller.reading() as session:
         holding = None
         if unit is not None:
             holding = None if "\x00" in unit else session.execute(select(Unit.id).where(Unit.code == unit)).scalar()
@@ -402,6 +435,8 @@ def submit(caller: Writes, deposit: Deposit, response: Response, key: Key = None
     with caller.make.begin() as session:
         submission = Submission(values_of(deposit.fields), deposit.definition, key=own(caller, key))
         (done,) = dossiers.submit(session, [submission], actor=caller.actor)
+        if deposit.confidentiality is not None and not done.repeated:
+            confidentiality.mark(session, done.dossier_id, caller.actor, deposit.confidentiality.wanted(), reason=None)
     caller.request.app.state.ring()
     response.headers["Location"] = f"/api/v1/dossiers/{done.reference}"
     return Opened(id=done.dossier_id, reference=done.reference, repeated=done.repeated)
@@ -410,7 +445,7 @@ def submit(caller: Writes, deposit: Deposit, response: Response, key: Key = None
 @router.get("/dossiers/{ref}")
 def show(caller: Reads, ref: Reference, response: Response) -> Shown:
     """A dossier."""
-    with caller.make() as session:
+    with caller.reading() as session:
         view = load(session, access.find(session, ref, caller.actor), caller.actor)
     response.headers["ETag"] = f'"{view.dossier.version}"'
     return _shown(view)
@@ -419,7 +454,7 @@ def show(caller: Reads, ref: Reference, response: Response) -> Shown:
 @router.get("/dossiers/{ref}/journal")
 def journal(caller: Reads, ref: Reference) -> Journal:
     """What happened to a dossier."""
-    with caller.make() as session:
+    with caller.reading() as session:
         view = load(session, access.find(session, ref, caller.actor), caller.actor)
     return Journal(reference=view.reference, events=[_happened(view, event) for event in view.events])
 
@@ -427,7 +462,7 @@ def journal(caller: Reads, ref: Reference) -> Journal:
 @router.get("/dossiers/{ref}/clocks")
 def derived(caller: Reads, ref: Reference) -> Clocks:
     """Why each date of a dossier is what it is, the dates it had before, and who had the ball."""
-    with caller.make() as session:
+    with caller.reading() as session:
         view = load(session, access.find(session, ref, caller.actor), caller.actor)
     return Clocks(
         reference=view.reference, now=view.now, clocks=[Derived(**why.data(each)) for each in why.explained(view)],
@@ -442,7 +477,7 @@ def derived(caller: Reads, ref: Reference) -> Clocks:
 @router.get("/dossiers/{ref}/acknowledgements")
 def acknowledged(caller: Reads, ref: Reference) -> Acknowledgements:
     """The acknowledgements of a dossier (CRPA R112-11-1): of registration, of receipt, and of what is missing."""
-    with caller.make() as session:
+    with caller.reading() as session:
         view = load(session, access.find(session, ref, caller.actor), caller.actor)
     return Acknowledgements(
         reference=view.reference,
@@ -462,7 +497,7 @@ def acknowledged(caller: Reads, ref: Reference) -> Acknowledgements:
 )  # fmt: skip
 def acknowledgement(caller: Reads, ref: Reference, seq: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> Response:
     """The acknowledgement that an event gave, as PDF, for who may read the texts of the dossier."""
-    with caller.make() as session:
+    with caller.reading() as session:
         view = load(session, access.find(session, ref, caller.actor), caller.actor)
         acknowledgements.find(view, seq)
         found = acknowledgements.letter(session, view.id, seq, operator=caller.request.app.state.settings.operator)
@@ -523,7 +558,7 @@ def compute(request: Request, raw: Annotated[bytes, Depends(_body)]) -> Response
 @router.get("/overview")
 def steer(caller: Reads) -> dict[str, Any]:
     """Where things stand, for a manager: metadata only."""
-    with caller.make() as session:
+    with caller.reading() as session:
         return dataclasses.asdict(overview(session, caller.actor))
 
 
@@ -579,6 +614,7 @@ def _shown(view: View) -> Shown:
         clocks=running, allowed=[one.name for one in view.allowed],
         refused={one.name: why for one, why in view.closed_doors}, about=view.about,
         consultations=[_consulted(one) for one in view.consultations], now=view.now,
+        code_name=view.marks.code_name if view.actor.role in access.SEES_TEXTS else None,
     )  # fmt: skip
 
 

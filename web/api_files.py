@@ -40,7 +40,7 @@ class Attached(BaseModel):
     sha256: str
     bytes: int
     type: str
-    audience: Literal["holder", "inside"]
+    audience: Literal["holder", "state", "inside"]
     added_at: datetime
     role: str
     unit: str | None
@@ -68,8 +68,9 @@ class Joined(BaseModel):
 
 _FORM: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
     "type": "object", "required": ["file"], "properties": {
-        "audience": {"type": "string", "enum": ["holder", "inside"],
-                     "description": "Who may read it. A holder's file is for all; an administration says. Before the file."},
+        "audience": {"type": "string", "enum": ["holder", "state", "inside"],
+                     "description": "Who may read it: all, its parties and the State, or the administrations. A holder may leave it out; "
+                                    "an administration says. Before the file."},
         "file": {"type": "string", "format": "binary"},
     }}}}}}  # fmt: skip
 
@@ -78,7 +79,7 @@ _FORM: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipar
 def listed(caller: Reads, ref: Reference) -> AttachedList:
     """The files of a dossier."""
     scans = _scans(caller)
-    with caller.make() as session:
+    with caller.reading() as session:
         key = access.find(session, ref, caller.actor)
         _readable(caller)
         found = attachments.listed(session, key, caller.actor, scans=scans)
@@ -159,6 +160,6 @@ def _join(caller: Bearer, dossier: int, sent: upload.Sent, key: str | None) -> J
 def _said(file: File) -> Attached:
     return Attached(
         id=file.id, seq=file.seq, name=file.name, sha256=file.sha256.hex(), bytes=file.size, type=file.type,
-        audience="inside" if file.audience == "inside" else "holder", added_at=file.at, role=file.role, unit=file.unit,
+        audience=file.audience, added_at=file.at, role=file.role, unit=file.unit,
         standing=file.standing, scanned=file.scanned, reads=[Read(at=one.at, role=one.role, unit=one.unit) for one in file.readers],
     )  # fmt: skip

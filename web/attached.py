@@ -57,7 +57,7 @@ def section(
     scans = visit.settings.clamd is not None
     found = attachments.listed(session, view.id, visit.actor, scans=scans)
     return Section(
-        tuple(Line(file, _who(visit, file.person, file.person_name, file.unit, file.role), _readers(visit, file)) for file in found),
+        tuple(Line(file, who(visit, file.person, file.person_name, file.unit, file.role), _readers(visit, file)) for file in found),
         view.dossier.closed_at is None and access.may_act(visit.actor, view.dossier.units), scans, admission.ACCEPTED, admission.SUFFIXES, attachments.bounds(visit.settings), problems or {}, typed or {},
     )  # fmt: skip
 
@@ -70,10 +70,10 @@ def _readers(visit: Visit, file: File) -> tuple[tuple[str, Any], ...]:
 
 
 def _reader(visit: Visit, one: Reader) -> str:
-    return _who(visit, one.person, one.name, one.unit, one.role)
+    return who(visit, one.person, one.name, one.unit, one.role)
 
 
-def _who(visit: Visit, person: int | None, name: str | None, unit: str | None, role: str) -> str:
+def who(visit: Visit, person: int | None, name: str | None, unit: str | None, role: str) -> str:
     """Who did something; to a holder an administration is its name, not that of an agent."""
     if person is not None and person == visit.actor.person:
         return str(visit.say._("vous"))

@@ -17,7 +17,7 @@ from web import dossier
 from web.visit import DeskVisit, Posted, Visit
 from workflow import bulk
 from workflow.bulk import Chosen, Foreseen, Item
-from workflow.view import View, written
+from workflow.view import View
 
 router = APIRouter(include_in_schema=False)
 TICKED = "dossier."
@@ -79,7 +79,7 @@ def _seen(chosen: Sequence[Chosen]) -> list[View]:
 def _titles(chosen: Sequence[Chosen]) -> dict[str, str | None]:
     found = {}
     for view in _seen(chosen):
-        found[view.reference] = written(view, view.dossier.data.get("title"), "title")
+        found[view.reference] = view.title
     return found
 
 
@@ -119,7 +119,7 @@ def _form(
             wrong = next((one.error for one in foreseen if one.chosen.view is lead), None)
             if isinstance(wrong, BadInput):
                 problems, foreseen = dossier.beside_field(rule, wrong), []
-    names = [one for one in dossier.fields_of(lead, rule) if one not in ("seen", "forced")]
+    names = dossier.fields_of(lead, rule)
     able = [view for view in _seen(chosen) if any(one.name == name for one in view.allowed)]
     return visit.page(
         "bulk_form.html", 422 if problems else 200, view=lead, trigger=rule, names=names, rules=lead.definition.fields,

@@ -45,6 +45,7 @@ DONE = {
     "reprise": "Reprendre l'invitation",
     "renvoi": "Renvoyer l'invitation",
     "rejoint": "Porter ce dossier",
+    "confidentialite": "Changer la confidentialité",
 }
 """What is said to be done besides the acts of a definition."""
 TEXTS_SHOWN = ("title", "blockage", "siret")
@@ -97,7 +98,7 @@ def acknowledgement(visit: SignedIn, ref: str, seq: int) -> Response:
     """The acknowledgement that an event gave, as PDF, for who may read texts."""
     with visit.reading() as session:
         view = _found(visit, session, ref)
-        if not view.sees_texts:
+        if not (view.sees_texts and view.named):
             raise NotForThisSeat
         paper = acknowledgements.find(view, seq)
         found = acknowledgements.letter(session, view.id, paper.seq, operator=visit.settings.operator)
@@ -190,10 +191,10 @@ def page(
     labels = {trigger.name: trigger.label or done for trigger in view.definition.triggers} | DONE
     label = labels.get(done)
     return visit.page(
-        "dossier.html", status, files=files, beside=around, view=view, title=texts.get("title"), texts=texts, data=data, statement=statement, asked=asked,
+        "dossier.html", status, files=files, beside=around, view=view, title=view.title, texts=texts, data=data, statement=statement, asked=asked,
         clocks=visit.say.clocks(view), timeline=visit.say.timeline(view), deposited=deposited, done=label,
         late=view.dossier.due_at is not None and view.dossier.due_at < view.now and view.dossier.closed_at is None
-        and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts else [],
+        and view.dossier.hold is None, papers=acknowledgements.listed(view) if view.sees_texts and view.named else [],
     )  # fmt: skip
 
 
@@ -221,11 +222,9 @@ def _form(
     changes: Any = (), flagged: Sequence[str] = (), status: int = 200,
 ) -> HTMLResponse:  # fmt: skip
     rules = view.definition.fields
-    unasked = words.statement(view.definition).keys() - view.statement.keys()
-    names = [name for name in fields_of(view, trigger) if name not in ("seen", "forced", *unasked)]
-    title = written(view, view.dossier.data.get("title"), "title")
+    names = fields_of(view, trigger)
     return visit.page(
-        "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=title,
+        "act.html", status, view=view, trigger=trigger, names=names, rules=rules, typed=typed, title=view.title,
         problems=problems or {}, moved=moved, flagged=flagged, stale=stale, changes=changes,
         places=services_of(session, view) if trigger.name in (CONSULT, PASS_ON)
         else places_of(visit, session, view) if "to_unit" in names else [],
@@ -235,10 +234,11 @@ def _form(
     )  # fmt: skip
 
 
-def fields_of(view: View, trigger: Trigger) -> tuple[str, ...]:
-    """What the form of an act asks for, in order: what a rung wants to be told is asked like the rest."""
-    told = tuple(name for name in trigger.optional if name in view.statement)
-    return (*trigger.needs, *told, *(name for name in trigger.optional if name not in told))
+def fields_of(view: View, trigger: Trigger) -> list[str]:
+    """What the form of an act asks for, in order: what the rung above wants to be told is asked like the rest."""
+    told = [name for name in trigger.optional if name in view.statement]
+    unasked = {"seen", "forced", *told, *words.statement(view.definition)}
+    return [*trigger.needs, *told, *(name for name in trigger.optional if name not in unasked)]
 
 
 def services_of(session: Session, view: View) -> list[Place]:
@@ -246,9 +246,17 @@ def services_of(session: Session, view: View) -> list[Place]:
     asked = {one.unit for one in view.consultations if one.closed_at is None}
     return [
         Place(code, name, "", staffed=True, here=False, proposed=False)
-        for code, name, _ in consultations.usual(session, view.dossier.data, view.now)
+        for code, name, _ in consultations.usual(session, _data(session, view), view.now)
         if code not in asked and (view.unit is None or code != view.unit.code)
     ]
+
+
+def _data(session: Session, view: View) -> dict[str, Any]:
+    """What the dossier says of itself, by which administrations are found: also where the reader may not know it."""
+    found: dict[str, Any] = session.execute(
+        text("select data from dossiers where id = :id"), {"id": view.id}
+    ).scalar_one()
+    return found
 
 
 _UNITS = "select id, code, name from units where id = any(:ids)"
@@ -256,7 +264,7 @@ _UNITS = "select id, code, name from units where id = any(:ids)"
 
 def places_of(visit: Visit, session: Session, view: View) -> list[Place]:
     """The ladder of this topic at this place: who stands on each rung, and the next one up that is staffed, proposed."""
-    context = directory.ladder_context(session, view.dossier.data, view.now)
+    context = directory.ladder_context(session, _data(session, view), view.now)
     rows = session.execute(text(_UNITS), {"ids": [rung.unit for rung in context.rungs if rung.unit is not None]})
     units = {row.id: (row.code, row.name) for row in rows}
     current = -1 if view.dossier.rung is None else view.dossier.rung

@@ -72,8 +72,7 @@ def _welcome(visit: Visit, ref: str) -> tuple[int, CoupeFileError | None]:
 
 
 def _join(visit: Visit, key: int, sent: upload.Sent, refused: CoupeFileError | None) -> Response:
-    holder = visit.actor.role == "holder"
-    audience = HOLDER if holder else sent.fields.get("audience", "")
+    audience = sent.fields.get("audience") or (HOLDER if visit.actor.role == "holder" else "")
     problems: dict[str, CoupeFileError] = {}
     if refused is not None:
         problems["file"] = refused

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 from states import fields as form_fields
 from states.definition import Definition
 from states.errors import BadInput, CoupeFileError, Refused
+from web import confidentiality as confidential
 from web.visit import HolderVisit, Posted, SignedIn, Visit, go
 from workflow import (
     access,
     attempts,
     business_time,
+    confidentiality,
     definitions,
     directory,
     dossiers,
@@ -28,6 +30,7 @@ from workflow import (
     queue,
     words,
 )
+from workflow.confidentiality import CODE_NAME
 from workflow.dossiers import Submission
 from workflow.queue import Filters
 from workflow.view import load
@@ -38,8 +41,9 @@ SUBMISSIONS, PER = 30, timedelta(hours=1)
 ORDER = ("siret", "commune", "topic", "title", "blockage", "since", "needed_by", "jobs", "invested")
 SEARCH = "commune_search"
 SOURCE, TOGETHER = "source", "together"
-BESIDE = (SEARCH, SOURCE, TOGETHER)
-"""What the form carries beside the fields of a dossier: a dossier of the same project, and whether its parties are these."""
+BESIDE = (SEARCH, SOURCE, TOGETHER, *confidential.FIELDS)
+"""What the form carries beside the fields of a dossier: a dossier of the same project, whether its parties are these, and the
+marks of confidentiality."""
 
 
 @router.get("/dossiers")
@@ -73,7 +77,7 @@ def another(visit: HolderVisit, ref: str, fields: Posted) -> Response:
     key = uuid.uuid4()
     with visit.make.begin() as session:
         source = load(session, access.find(session, ref, visit.actor), visit.actor)
-        known = {**projects.known(source), SOURCE: source.reference, TOGETHER: "1"}
+        known = {**projects.known(source), **confidential.typed(source.marks), SOURCE: source.reference, TOGETHER: "1"}
         drafts.save(session, key, visit.actor.person or 0, _typed(known))
     return go(f"/deposer/{key}")
 
@@ -118,10 +122,12 @@ def submit(visit: HolderVisit, key: uuid.UUID, fields: Posted) -> Response:
         others: tuple[int, ...] = ()
         if source := typed[SOURCE].strip():
             beside = access.find(session, source, visit.actor)
-            values["project"] = projects.of(session, beside)
+            values["project"] = projects.of(session, beside, visit.actor)
             if typed[TOGETHER]:
                 others = tuple(one.person for one in parties.members(session, beside, visit.actor))
         (done,) = dossiers.submit(session, [Submission(values, NAME, others, key=f"web:{key}")], actor=visit.actor)
+        if not done.repeated:
+            confidentiality.mark(session, done.dossier_id, visit.actor, confidential.asked(typed), reason=None)
         drafts.drop(session, key, person)
     return go(f"/dossiers/{done.reference}?depose=1")
 
@@ -158,6 +164,10 @@ def _problems(session: Session, typed: Mapping[str, str]) -> dict[str, CoupeFile
             )
         except BadInput as error:
             found[name] = error
+    try:
+        confidential.asked(typed)
+    except BadInput as error:
+        found[CODE_NAME] = error
     today = business_time.now(session).date() + timedelta(days=1)  # a day ahead is today somewhere
     since = typed.get("since", "").strip()
     if "since" not in found and since and date.fromisoformat(since) > today:
@@ -185,5 +195,5 @@ def _form(
     return visit.page(
         "submit.html", status, key=key, typed=values, problems=problems or {}, saved=saved, topics=topics,
         commune_name=name, found=queue.communes(session, searched) if searched else [], rules=definition.fields, others=others,
-        order=[one for one in ORDER if one in (problems or {})],
+        order=[one for one in (*ORDER, CODE_NAME) if one in (problems or {})],
     )  # fmt: skip

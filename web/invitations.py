@@ -13,7 +13,7 @@ from web import sign_in
 from web.guard import check_csrf, fresh
 from web.visit import Anybody, Form, HolderVisit, Posted, Visit, go
 from workflow import access, attempts, invitations, parties
-from workflow.view import View, load, written
+from workflow.view import View, load
 
 router = APIRouter(include_in_schema=False)
 MOST, PER = 20, timedelta(hours=1)
@@ -83,9 +83,7 @@ def ask_to_leave(visit: HolderVisit, ref: str) -> Response:
     view = _found(visit, ref)
     with visit.reading() as session:
         alone = len(parties.members(session, view.id, visit.actor)) == 1
-    return visit.page(
-        "leave.html", view=view, title=written(view, view.dossier.data.get("title"), "title"), alone=alone
-    )
+    return visit.page("leave.html", view=view, title=view.title, alone=alone)
 
 
 @router.post("/dossiers/{ref}/quitter")
@@ -156,8 +154,7 @@ def _found(visit: Visit, ref: str) -> View:
 def _form(
     visit: Visit, view: View, typed: dict[str, str] | None = None, problems: Mapping[str, CoupeFileError] | None = None, status: int = 200
 ) -> Response:  # fmt: skip
-    title = written(view, view.dossier.data.get("title"), "title")
     return visit.page(
-        "invite.html", status, view=view, title=title, typed=typed or {}, problems=problems or {},
+        "invite.html", status, view=view, title=view.title, typed=typed or {}, problems=problems or {},
         days=invitations.GOOD_FOR.days,
     )  # fmt: skip

@@ -148,6 +148,6 @@ def _sheet(visit: Visit, session: Session, key: int, since: datetime, decided: s
     view = load(session, key, visit.actor)
     recent = [event for event in view.events if event.at >= since and event.kind != REMIND and event.seq not in decided]
     return {
-        "view": view, "title": written(view, view.dossier.data.get("title"), "title"),
+        "view": view, "title": view.title,
         "blockage": written(view, view.dossier.data.get("blockage"), "blockage"), "timeline": visit.say.timeline(view, recent),
     }  # fmt: skip

@@ -244,15 +244,15 @@ def files(visit: ManagerVisit, form: str) -> Response:
 def _dossiers(visit: Visit, asked: Asked, now: datetime, form: str, name: str) -> Response:
     with visit.reading() as session:
         wanted, known, near = report.wanted(session, asked), export.units(session), report.around(session, asked)
-        labels = report.labels(session)
+        labels, coded = report.labels(session), report.unnamed(session, visit.actor)
         if form.endswith(".xlsx"):
             report.bounded(session, visit.actor, near, BOOK)
 
     def rows() -> Iterator[tuple[str, Facts]]:
-        for _, reference, facts in report.stream(visit.make, actor=visit.actor, at=now, near=near):
+        for key, reference, facts in report.stream(visit.make, actor=visit.actor, at=now, near=near):
             own = tuple(one for one in facts.promises if wanted.at(one.unit, one.rung))
             if wanted.dossier(facts) and (own or wanted.at(facts.unit, facts.rung)):
-                yield reference, replace(facts, promises=own)
+                yield reference, replace(report.told(facts, coded, key), promises=own)
 
     if form.endswith(".csv"):
         lines = chain([export.DOSSIERS], (export.dossier(one, facts, known, now) for one, facts in rows()))

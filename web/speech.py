@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from gettext import NullTranslations
@@ -20,6 +20,7 @@ from states.migration import MIGRATE
 from web.languages import Language, translations
 from workflow import attachments, letters, words
 from workflow.bulk import Seat
+from workflow.confidentiality import CODE_NAME, ELECTED, MARK, RESERVED
 from workflow.journal import Recorded
 from workflow.queue import Row
 from workflow.view import View, asking, written
@@ -347,6 +348,14 @@ class Speech:
         unit = view.names["unit"].get(event.actor.unit or 0)
         return ", ".join(filter(None, (name, unit))) or self.role(event.actor.role)
 
+    def marked(self, args: Mapping[str, Any]) -> list[str]:
+        """What a change of confidentiality set; the code name itself is a text, for who may read it."""
+        said = (
+            (CODE_NAME in args, self._("nom de code")), (args.get(RESERVED), self._("réservé à l'État")),
+            (args.get(ELECTED) is False, self._("non visible de l'élu")),
+        )  # fmt: skip
+        return [words_ for on, words_ in said if on] or [self._("plus aucune restriction")]
+
     def _details(self, view: View, event: Recorded, definition: Definition) -> list[str]:
         parts, args = [], event.command.get("args", {})
         clock = event.command.get("clock")
@@ -375,6 +384,8 @@ class Speech:
             moved = event.effect.get("clocks", {}).get(args["clock"])
             if moved is not None:
                 parts.append(self._("échéance portée au %s") % self.on(datetime.fromisoformat(moved["due"]), view.zone))
+        if event.kind == MARK:
+            parts += self.marked(args)
         if args.get("motive"):
             parts.append(self.choice(args["motive"]))
         if args.get("answer_by"):

@@ -1,4 +1,4 @@
-"""The JSON API of a dossier's parties: invitations, leaving, and the other blockages of its project."""
+"""The JSON API of a dossier's parties: invitations, leaving, the other blockages of its project, and its confidentiality."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from states.errors import Refused
 from web import invitations as pages
-from web.api import PROBLEMS, Bearer, Reads, Reference, Writes
-from workflow import access, invitations, parties, projects, words
+from web.api import PROBLEMS, Bearer, Marked, Reads, Reference, Writes
+from workflow import access, confidentiality, invitations, parties, projects, readings, words
+from workflow.view import load
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, tags=["coupe-file"])
 Number = Annotated[int, Path(ge=1, le=access.MAX_ID)]
@@ -76,10 +78,35 @@ class LinkedDossiers(BaseModel):
     linked: list[LinkedSaid]
 
 
+class Confides(Marked):
+    """What to set, and why."""
+
+    reason: str = Field(max_length=confidentiality.LONGEST_REASON)
+
+
+class ReadingSaid(BaseModel):
+    """Somebody read the dossier, on that day from `at` on, or downloaded the file that an event joined."""
+
+    at: datetime
+    role: str
+    unit: str | None
+    file: int | None
+
+
+class Confidentiality(BaseModel):
+    """The marks of a dossier, and who read it."""
+
+    reference: str
+    code_name: str | None
+    reserved: bool
+    elected: bool
+    readings: list[ReadingSaid]
+
+
 @router.get("/dossiers/{ref}/invitations")
 def listed(caller: Reads, ref: Reference) -> Carried:
     """Who carries a dossier and who is invited to, for its parties."""
-    with caller.make() as session:
+    with caller.reading() as session:
         key, reference = _found(session, caller, ref)
         return Carried(
             reference=reference, invitations=[_said(one) for one in invitations.listed(session, key, caller.actor)],
@@ -90,7 +117,7 @@ def listed(caller: Reads, ref: Reference) -> Carried:
 @router.post("/dossiers/{ref}/invitations", status_code=201)
 def invite(caller: Writes, ref: Reference, asked: Invites) -> Invited:
     """Invite somebody by mail; an address that is invited already is not invited twice."""
-    with caller.make() as session:
+    with caller.reading() as session:
         key, _ = _found(session, caller, ref)
     parties.only_holders(caller.actor)
     pages.limit(caller.make, caller.actor.person)
@@ -131,16 +158,50 @@ def leave(caller: Writes, ref: Reference) -> Left:
 @router.get("/dossiers/{ref}/linked")
 def linked(caller: Reads, ref: Reference) -> LinkedDossiers:
     """The other blockages of the same project and a common party, within one's scope."""
-    with caller.make() as session:
+    with caller.reading() as session:
         key, reference = _found(session, caller, ref)
         return LinkedDossiers(
-            reference=reference, project=projects.of(session, key),
+            reference=reference, project=projects.of(session, key, caller.actor),
             linked=[
                 LinkedSaid(reference=one.reference, title=one.title, topic=one.topic, state=one.state,
                            state_label=words.state(one.definition, one.state), phase=one.phase)
                 for one in projects.linked(session, key, caller.actor)
             ],
         )  # fmt: skip
+
+
+@router.get("/dossiers/{ref}/confidentiality")
+def confided(caller: Reads, ref: Reference) -> Confidentiality:
+    """The marks of a dossier and who read it, for its parties and for the unit that has it in hand."""
+    with caller.reading() as session:
+        return _confided(session, caller, ref)
+
+
+@router.put("/dossiers/{ref}/confidentiality")
+def confide(caller: Writes, ref: Reference, asked: Confides) -> Confidentiality:
+    """Set the marks of a dossier, with the reason, for its parties; the same marks again change nothing."""
+    with caller.make.begin() as session:
+        key, _ = _found(session, caller, ref)
+        confidentiality.mark(session, key, caller.actor, asked.wanted(), reason=asked.reason)
+    caller.request.app.state.ring()
+    with caller.reading() as session:
+        return _confided(session, caller, ref)
+
+
+def _confided(session: Session, caller: Bearer, ref: str) -> Confidentiality:
+    key, reference = _found(session, caller, ref)
+    view = load(session, key, caller.actor)
+    if caller.actor.role not in access.SEES_TEXTS:
+        raise Refused("role", "la confidentialité d'un dossier est pour ceux qui le lisent", field="ref")
+    if not view.confides:
+        raise Refused("unknown", f"dossier « {ref} » : sa confidentialité n'est pas lisible ici", field="ref")
+    return Confidentiality(
+        reference=reference, code_name=view.marks.code_name, reserved=view.marks.reserved, elected=view.marks.elected,
+        readings=[
+            ReadingSaid(at=one.at, role=one.role, unit=one.unit, file=one.file)
+            for one in readings.listed(session, key, caller.actor)
+        ],
+    )  # fmt: skip
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from states.dossier import Actor
 from web.guard import Site, check_csrf
 from web.languages import LANGUAGES, Language, language
 from web.speech import SILENCE, Speech
-from workflow import sessions
+from workflow import readings, sessions
 from workflow.sessions import Signed
 
 STAFF = ("referent", "head", "prefet", "operator")
@@ -89,9 +89,8 @@ class Visit:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One transaction that only reads."""
-        with self.make() as session:
-            session.connection(execution_options={"postgresql_readonly": True})
+        """One transaction that only reads; what it showed of marked dossiers goes to the register."""
+        with readings.reading(self.make) as session:
             yield session
 
     @contextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config.administrations import shipped
 from states.dossier import SYSTEM, Actor
 from states.errors import BadInput, Refused
 
@@ -37,12 +39,22 @@ class Scope:
 _ALL = Scope("true", {})
 _GIVEN = "d.units @> array[cast(:scope as integer)]"
 """Not `= any`, which no index serves."""
-_HOLDER = "exists (select from parties p where p.dossier_id = d.id and p.person_id = :scope)"
+
+
+def seen_by(dossier: str, person: str) -> str:
+    """Whether a party sees a dossier, from the SQL of both keys: an elected official who was invited, if it is for them."""
+    return f"""not exists (select from confidentialities k where k.dossier_id = {dossier} and not k.elected and exists (
+        select from invitations i where i.person_id = {person} and i.side = 'elected' and i.accepted_at is not null))"""  # noqa: S608  (constants)
+
+
+_HOLDER = f"""(exists (select from parties p where p.dossier_id = d.id and p.person_id = :scope)
+    and {seen_by("d.id", ":scope")})"""
 
 
 def scope(actor: Actor) -> Scope:
     """The dossiers that an actor may see and act on: the clock and managers all of them, a unit those it was ever
-    given (a unit that was solicited keeps the right to act), a holder their own, anyone else none.
+    given (a unit that was solicited keeps the right to act), a holder their own, anyone else none. An elected official
+    who was invited has none of those that are marked as not for them.
     """
     if actor.role in SEES_ALL:
         return _ALL
@@ -80,14 +92,74 @@ def may_act(actor: Actor, units: Sequence[int]) -> bool:
     return actor.role in SEES_ALL or actor.role == "holder" or actor.unit in units
 
 
+# --- what is confidential ---------------------------------------------------------------------------------------------
+
+
+def contents(actor: Actor) -> Scope:
+    """Whether an actor who may read a dossier `d` reads what was written in it: a role that reads texts does, unless a mark
+    of the dossier (of a request for an avis: of what it is about) says otherwise.
+
+    A code name keeps the contents to the parties and to the unit that has the dossier in hand; what is reserved to the
+    State is read by no other unit. A service reads what it is itself asked for its avis.
+    """
+    if actor.role not in SEES_TEXTS:
+        return Scope("false", {})
+    if actor.role == "holder" or actor.unit is None:
+        return _ALL
+    return Scope(f"(not {_kept(actor)} or {_OWN_AVIS})", {"scope": actor.unit})
+
+
+def named(actor: Actor) -> Scope:
+    """Whether an actor who may read a dossier `d` may know which project and place it is about: all do, unless it has a code
+    name and its contents are kept from them.
+    """
+    if actor.role == "holder":
+        return _ALL
+    if actor.role not in SEES_TEXTS or actor.unit is None:
+        return Scope(f"not {_MARKED.format(why='k.code_name is not null')}", {})
+    return Scope(f"not {_kept(actor, but='k.code_name is not null and')}", {"scope": actor.unit})
+
+
+def state(actor: Actor) -> Scope:
+    """Whether an actor sees what is for the parties and the State alone."""
+    if actor.role not in SEES_TEXTS or actor.role == "operator":
+        return Scope("false", {})
+    return _ALL if actor.unit is None else Scope(_state(), {"scope": actor.unit})
+
+
+ABOUT = "coalesce((select c.parent_id from consultations c where c.dossier_id = d.id), d.id)"
+"""The dossier whose marks hold for `d`: itself, or that which a request for an avis is about."""
+_OWN_AVIS = "exists (select from consultations c where c.dossier_id = d.id and c.unit_id = :scope)"
+_MARKED = f"""exists (select from confidentialities k join dossiers h on h.id = k.dossier_id
+    where k.dossier_id = {ABOUT} and {{why}})"""
+
+
+def _kept(actor: Actor, *, but: str = "") -> str:
+    """Whether the marks of a dossier keep what was written in it from an actor in a unit."""
+    outside = "true" if actor.role == "operator" else f"not {_state()}"
+    why = f"{but} ((k.code_name is not null and h.unit_id is distinct from :scope) or (k.reserved and {outside}))"
+    return _MARKED.format(why=why)
+
+
+@cache
+def _state() -> str:
+    """Whether the unit of an actor is a service of the State: no operator, nothing of a collectivity."""
+    local = ", ".join(f"'{name}'" for name, kind in shipped.kinds().items() if kind.get("of") == "local")
+    return f"""coalesce((select s.level not in ('operator', 'territory') and not coalesce(s.kinds && array[{local}], false)
+        from units s where s.id = :scope), false)"""  # noqa: S608  (names of our own file)
+
+
 def files(actor: Actor) -> Scope:
-    """The files `f` of dossiers `d` that an actor may see: those who read texts, of what they read; a holder none of
-    those that are inside the administrations.
+    """The files `f` of dossiers `d` that an actor may see: those who read its contents, but for what is inside the
+    administrations to a holder, and what is for the State alone to others.
     """
     if actor.role not in SEES_TEXTS:
         return Scope("false", {})
     within = reads(actor)
-    return Scope(f"{within.sql} and f.audience = 'holder'", within.params) if actor.role == "holder" else within
+    if actor.role == "holder":
+        return Scope(f"{within.sql} and f.audience = 'holder'", within.params)
+    for_state = f"(not f.reserved or {state(actor).sql})"
+    return Scope(f"{within.sql} and {contents(actor).sql} and {for_state}", within.params)
 
 
 def find(session: Session, given: str, actor: Actor) -> int:

@@ -90,7 +90,7 @@ def listed(view: View) -> list[Paper]:
 
 def find(view: View, seq: int) -> Paper:
     """The acknowledgement of an event, for who may read texts. Raises Refused."""
-    if not view.sees_texts:
+    if not (view.sees_texts and view.named):
         raise Refused(
             "role", "un accusé cite le dossier, dont ce lecteur ne lit pas les textes", field="DOSSIER",
             accepted="une partie au dossier, ou une administration saisie",

@@ -16,10 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from states.attachment import ATTACH, AUDIENCES, HOLDER, attach
+from states.attachment import ATTACH, AUDIENCES, HOLDER, INSIDE, STATE, attach
 from states.dossier import Actor, Json
 from states.errors import BadInput, Refused
-from workflow import access, admission, directory, texts
+from workflow import access, admission, confidentiality, directory, readings, texts
 from workflow.admission import FIELD, Kind
 from workflow.apply import Change, apply, connection
 from workflow.definitions import get
@@ -61,7 +61,7 @@ class File:
     sha256: bytes
     size: int
     type: str
-    audience: str
+    audience: Literal["holder", "state", "inside"]
     at: datetime
     person: int | None
     person_name: str | None
@@ -107,7 +107,7 @@ def may_add(actor: Actor, audience: str) -> None:
         raise Refused(
             "role", f"le rôle {actor.role} ne peut pas joindre de pièce", accepted=", ".join(sorted(access.SEES_TEXTS))
         )
-    offered = (HOLDER,) if actor.role == "holder" else AUDIENCES
+    offered = [one for one in AUDIENCES if actor.role != HOLDER or one != INSIDE]
     if audience not in offered:
         raise BadInput("audience", "dites qui pourra lire cette pièce", field="audience", accepted=", ".join(offered))
 
@@ -131,13 +131,15 @@ _HELD = """
 select count(*) as number, coalesce(sum(c.size), 0)::bigint as total from files f join contents c using (sha256)
 where f.dossier_id = :id and f.erased_at is null
 """
+AUDIENCE = "case when f.reserved then 'state' else f.audience end"
+"""The audience of a file as its event says it."""
 _REPEATED = """
 select f.id, e.seq, e.kind, e.command from events e left join files f on f.dossier_id = e.dossier_id and f.seq = e.seq
 where e.dossier_id = :id and e.idem = :idem
 """
 _THERE = """
 select f.id, f.seq from files f join texts t on t.id = f.name_id
-where f.dossier_id = :id and f.sha256 = :sha256 and f.audience = :audience and f.erased_at is null and t.body = :name limit 1
+where f.dossier_id = :id and f.sha256 = :sha256 and {audience} = :audience and f.erased_at is null and t.body = :name limit 1
 """
 _KEEP = """
 insert into contents (sha256, size) values (:sha256, :size)
@@ -149,8 +151,8 @@ on conflict (sha256) do update set gone_at = null,
     next_at = case when contents.gone_at is null then contents.next_at else clock_timestamp() end
 """
 _ADD = """
-insert into files (id, dossier_id, seq, sha256, name_id, type, audience)
-values (:id, :dossier, :seq, :sha256, :name, :type, :audience)
+insert into files (id, dossier_id, seq, sha256, name_id, type, audience, reserved)
+values (:id, :dossier, :seq, :sha256, :name, :type, :audience, :reserved)
 """
 
 
@@ -171,7 +173,7 @@ def add(
     known = {"id": row.id, "sha256": arrival.sha256, "audience": audience, "name": name, "idem": idem}
     if idem is not None and (sent := session.execute(text(_REPEATED), known).first()) is not None:
         return _same(sent, arrival, audience)
-    if (there := session.execute(text(_THERE), known).first()) is not None:
+    if (there := session.execute(text(_THERE.format(audience=AUDIENCE)), known).first()) is not None:
         if vault.wrong(arrival.sha256, arrival.size, read=False) is not None:
             vault.place(arrival)  # it was lost: who sends it again gives it back
         return Added(there.id, there.seq, repeated=True)
@@ -225,7 +227,16 @@ def _written(
     vault.place(arrival)
     session.execute(
         text(_ADD),
-        {**content, "id": key, "dossier": row.id, "seq": seq, "name": kept[0], "type": kind.type, "audience": audience},
+        {
+            **content,
+            "id": key,
+            "dossier": row.id,
+            "seq": seq,
+            "name": kept[0],
+            "type": kind.type,
+            "audience": HOLDER if audience == STATE else audience,
+            "reserved": audience == STATE,
+        },
     )
     return Added(key, seq)
 
@@ -233,7 +244,7 @@ def _written(
 # --- read -------------------------------------------------------------------------------------------------------------
 
 _FILES = """
-select f.id, f.seq, t.body as name, f.sha256, c.size, f.type, f.audience, e.at, e.person_id, p.name as person_name,
+select f.id, f.seq, t.body as name, f.sha256, c.size, f.type, {audience} as audience, e.at, e.person_id, p.name as person_name,
        u.name as unit, e.role, f.erased_at, c.verdict, c.found, c.gone_at
 from files f join dossiers d on d.id = f.dossier_id join contents c on c.sha256 = f.sha256
 join events e on e.dossier_id = f.dossier_id and e.seq = f.seq
@@ -252,7 +263,11 @@ def listed(session: Session, dossier: int, actor: Actor, *, scans: bool) -> list
     at files here, and what it has not looked at waits.
     """
     scope = access.files(actor)
-    rows = session.execute(text(_FILES.format(scope=scope.sql)), {"dossier": dossier, **scope.params}).all()
+    rows = session.execute(
+        text(_FILES.format(scope=scope.sql, audience=AUDIENCE)), {"dossier": dossier, **scope.params}
+    ).all()
+    if rows and confidentiality.of(session, dossier) != confidentiality.OPEN:
+        readings.shown(session, dossier, actor)
     readers: dict[uuid.UUID, list[Reader]] = {row.id: [] for row in rows}
     for one in session.execute(text(_READS), {"ids": list(readers)}) if rows else ():
         readers[one.file_id].append(Reader(one.at, one.person_id, one.name, one.unit, one.role))

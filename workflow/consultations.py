@@ -126,10 +126,11 @@ _STATE = 10
 
 
 def of(
-    session: Session, key: int, actor: Actor, *, units: Sequence[int], at: datetime | None = None
+    session: Session, key: int, actor: Actor, *, units: Sequence[int], sees: bool, at: datetime | None = None
 ) -> tuple[Consultation, ...]:
     """The requests about a dossier, which this actor may read, in the order in which they were made; with `at`, as they
-    stood at that instant. `units` were given the dossier: a service that is only consulted reads its own requests.
+    stood at that instant. `units` were given the dossier: a service that is only consulted reads its own requests. What was
+    written in those of others is for who `sees` the contents of the dossier.
     """
     rows: list[Any] = connection(session).cursor(row_factory=namedtuple_row).execute(_OF, {"id": key}).fetchall()
     stood = {row.id: dossier_of(row[_STATE:]) for row in rows}
@@ -137,7 +138,8 @@ def of(
         stood = _past(session, list(stood), at)
     whole = actor.role != "holder" and access.may_act(actor, units)
     inside = [row for row in rows if row.id in stood and (whole or _theirs(row, actor))]
-    said = _said(session, inside, stood) if actor.role in access.SEES_TEXTS else {}
+    told = [row for row in inside if sees or _theirs(row, actor)]
+    said = _said(session, told, stood) if actor.role in access.SEES_TEXTS else {}
     outcomes = {row.id: stood[row.id].outcome for row in inside}
     return tuple(
         _made(definitions.get(session, row.definition_id).compiled.definition, row, stood[row.id], outcomes, said)

@@ -94,9 +94,11 @@ def _chunks(
     make: sessionmaker[Session], actor: Actor, at: datetime, wanted: Wanted
 ) -> Iterator[list[tuple[int, str, Facts]]]:
     chunk: list[tuple[int, str, Facts]] = []
-    for one in report.stream(make, actor=actor, at=at):
-        if wanted.dossier(one[2]):
-            chunk.append(one)
+    with make() as session:
+        coded = report.unnamed(session, actor)
+    for key, reference, facts in report.stream(make, actor=actor, at=at):
+        if wanted.dossier(facts):
+            chunk.append((key, reference, report.told(facts, coded, key)))
         if len(chunk) == report.CHUNK:
             yield chunk
             chunk = []

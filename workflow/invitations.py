@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from states.dossier import Actor
 from states.errors import BadInput, Refused
-from workflow import installation, parties
+from workflow import confidentiality, installation, parties
 from workflow.outbox import ATTEMPTS, BACK_OFF, BACK_OFF_MOST, LEASE
 from workflow.sessions import TOKEN_BYTES, digest
 
@@ -67,6 +67,8 @@ def invite(session: Session, dossier: int, actor: Actor, *, mail: str, side: str
         raise BadInput("side", "qualité inconnue", field="side", accepted=", ".join(SIDES))
     row = parties.lock(session, dossier, actor)
     parties.only_holders(actor)
+    if side == "elected":
+        confidentiality.only_visible_to_elected(session, dossier)
     session.execute(text(_FORGET), {"kept": KEPT})
     known = session.execute(text(_OPEN), {"id": dossier, "mail": mail}).scalar()
     if known is not None:

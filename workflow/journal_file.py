@@ -17,6 +17,7 @@ from states.decide import LAPSE
 from states.dossier import Actor
 from states.errors import BadInput
 from workflow import journal, texts
+from workflow.confidentiality import IDENTIFYING
 from workflow.journal import GENESIS, SHAPE, Recorded
 from workflow.view import View
 
@@ -47,6 +48,8 @@ def written(session: Session, view: View) -> bytes:
     hidden = (LAPSE,) if view.actor.role == "holder" else ()  # a reminder that lapsed is told to no holder
     shown = {event.seq for event in view.events if event.kind not in hidden}
     events = [event for event in journal.read(session, [view.id]) if event.seq <= view.dossier.seq]
+    if not view.named:
+        shown -= {event.seq for event in events if IDENTIFYING & event.command.get("args", {}).keys()}
     keys = [key for event in events if event.seq in shown for key in journal.texts_of(event.command)]
     return orjson.dumps(
         {

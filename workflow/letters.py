@@ -67,6 +67,10 @@ _HAPPENED = {
         "une personne ne porte plus le dossier",
         "Une personne qui portait le dossier avec vous l'a quitté.",
     ),
+    "confidentiality.mark": (
+        "la confidentialité du dossier a changé",
+        "Une personne qui porte le dossier avec vous a changé ce qu'il laisse voir, et à qui.",
+    ),
     "consult": ("avis demandé à un service", "Un service est consulté sur ce dossier."),
     "recall": ("demande d'avis retirée", "Une demande d'avis sur ce dossier est retirée."),
     "pass_on": ("demande d'avis transmise à un autre service", "La demande d'avis est transmise à un autre service."),

@@ -419,6 +419,7 @@ class FileRow(Base):
     name_id: Mapped[uuid.UUID]
     type: Mapped[str]
     audience: Mapped[str]
+    reserved: Mapped[bool] = mapped_column(server_default=text("false"))
     erased_at: Mapped[datetime | None]
 
 
@@ -438,6 +439,47 @@ class FileRead(Base):
     person_id: Mapped[int | None]
     unit_id: Mapped[int | None]
     role: Mapped[str]
+
+
+class Confidentiality(Base):
+    """The marks of a dossier, as its journal last set them; a dossier without a row has none."""
+
+    __tablename__ = "confidentialities"
+    __table_args__ = (
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_confidentialities_dossier"),
+        ForeignKeyConstraint(["code_name"], ["texts.id"], name="fk_confidentialities_code_name"),
+    )
+    dossier_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    code_name: Mapped[uuid.UUID | None]
+    reserved: Mapped[bool]
+    elected: Mapped[bool]
+
+
+class ReadingRow(Base):
+    """Who read a dossier that is marked, in the time of dossiers: a line a person, dossier and day. Append-only."""
+
+    __tablename__ = "readings"
+    __table_args__ = (
+        ForeignKeyConstraint(["dossier_id"], ["dossiers.id"], name="fk_readings_dossier"),
+        ForeignKeyConstraint(["person_id"], ["persons.id"], name="fk_readings_person"),
+        ForeignKeyConstraint(["unit_id"], ["units.id"], name="fk_readings_unit"),
+        UniqueConstraint(
+            "dossier_id",
+            "person_id",
+            "unit_id",
+            "role",
+            "day",
+            name="uq_readings_day",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    dossier_id: Mapped[int] = mapped_column(BigInteger)
+    person_id: Mapped[int | None]
+    unit_id: Mapped[int | None]
+    role: Mapped[str]
+    day: Mapped[date] = mapped_column(server_default=text("((business_now() at time zone 'Europe/Paris')::date)"))
+    at: Mapped[datetime] = mapped_column(server_default=text("business_now()"))
 
 
 class EventRow(Base):

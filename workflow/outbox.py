@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from states.attachment import ATTACH
 from states.decide import SUBMIT
 from states.definition import Definition
-from states.dossier import Json
+from states.dossier import Actor, Json
 from states.errors import CoupeFileError, Refused
-from workflow import absences, consultations, definitions, installation, registration, texts, vacancies, words
+from workflow import absences, access, consultations, definitions, installation, registration, texts, vacancies, words
 
 ATTEMPTS = 8
 # A link that breaks is seldom the letter's fault: two days of it, at the longest wait, before it is given up.
@@ -34,7 +34,9 @@ BACK_OFF, BACK_OFF_MOST = timedelta(seconds=30), timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A notice under lease, with what its letter needs. `people` is empty when nobody is there to be told."""
+    """A notice under lease, with what its letter needs. `people` is empty when nobody is there to be told; `title` is the code
+    name, or None, of a dossier that is marked confidential: a letter leaves the building.
+    """
 
     id: int
     message_id: uuid.UUID
@@ -72,11 +74,14 @@ where id = any(array(select n.id from notices n join dossiers d on d.id = n.doss
 returning id, message_id, dossier_id, seq, target, cause, attempts
 """
 _DOSSIERS = """
-select d.id, d.reference, d.state, d.definition_id, d.unit_id, d.rung, d.clocks, d.holds, d.due_at, t.body,
+select d.id, d.reference, d.state, d.definition_id, d.unit_id, d.rung, d.clocks, d.holds, d.due_at,
+       case when k.dossier_id is null then t.body else n.body end as body,
        d.data ->> 'dossier' as about,
        u.name as unit, coalesce(u.zone, 'Europe/Paris') as zone
 from dossiers d left join units u on u.id = d.unit_id
 left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
+left join confidentialities k on k.dossier_id = d.id and (k.code_name is not null or k.reserved)
+left join texts n on n.id = k.code_name
 where d.id = any(:ids)
 """
 
@@ -112,7 +117,7 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         dossier_id=dossier.id,
         seq=notice.seq,
         reference=dossier.reference,
-        title=dossier.body,
+        title=dossier.body if notice.target != "manager" else None,
         target=notice.target,
         cause=notice.cause,
         attempts=notice.attempts,
@@ -123,7 +128,7 @@ def _outgoing(session: Session, notice: Any, dossier: Any, away: Away) -> Outgoi
         due_at=dossier.due_at,
         zone=dossier.zone,
         people=tuple(_people(session, notice.target, dossier, away, but=notice.cause.get("but"))),
-        void=_void(session, definition, notice.cause, dossier) or _followed(session, notice),
+        void=_void(session, definition, notice.target, notice.cause, dossier) or _followed(session, notice),
         by_law=clock is not None and clock.by_law,
         about=dossier.about if definition.purpose is not None else None,
         statement=_statement(session, definition, notice),
@@ -154,7 +159,14 @@ def _rung(definition: Definition, rung: int | None) -> str | None:
     return definition.ladder[rung].label or definition.ladder[rung].rung
 
 
-def _void(session: Session, definition: Definition, cause: Json, dossier: Any) -> str | None:
+def _of_state(session: Session, target: str) -> bool:
+    """Whether a seat is one of the holder, or in a service of the State."""
+    _, _, unit = target.partition(":")
+    scope = access.state(Actor(None, int(unit) if unit.isdecimal() else None, "referent"))
+    return bool(session.execute(text(f"select {scope.sql}"), scope.params).scalar())
+
+
+def _void(session: Session, definition: Definition, target: str, cause: Json, dossier: Any) -> str | None:
     """Why a notice has lost its cause, or None: a reminder of a clock that has stopped, restarted, or is on pause; a
     vacancy that is over.
     """
@@ -166,6 +178,8 @@ def _void(session: Session, definition: Definition, cause: Json, dossier: Any) -
         )
     if "but" in cause and not session.execute(text(_OTHERS), {"dossier": dossier.id, "but": cause["but"]}).scalar():
         return "personne d'autre ne porte le dossier"
+    if cause.get("for_state") and not _of_state(session, target):
+        return "la pièce est réservée à l'État"
     if cause["kind"] != "clock.remind":
         return None
     clock = dossier.clocks.get(cause["clock"])
@@ -209,9 +223,12 @@ select p.id from memberships m join persons p on p.id = m.person_id where m.role
 _PERSONS = "select id, name, mail from persons where id = any(:ids) and mail is not null order by id"
 _PARTIES = """
 select p.name, p.mail from parties q join persons p on p.id = q.person_id
-where q.dossier_id = :dossier and p.mail is not null and p.id is distinct from cast(:but as integer) order by p.id
-"""
-_OTHERS = "select exists (select from parties where dossier_id = :dossier and person_id <> :but)"
+where q.dossier_id = :dossier and p.mail is not null and p.id is distinct from cast(:but as integer) and {seen} order by p.id
+""".format(seen=access.seen_by("q.dossier_id", "q.person_id"))
+_OTHERS = f"""
+select exists (select from parties q where q.dossier_id = :dossier and q.person_id <> :but
+               and {access.seen_by("q.dossier_id", "q.person_id")})
+"""  # noqa: S608  (constants)
 _MAILBOX = "select name, mailbox as mail from units where id = :unit and mailbox is not null"
 _SEATS = {"unit": ["referent", "operator"], "head": ["head", "prefet"]}
 _EVERY_SEAT = [role for roles in _SEATS.values() for role in roles]

@@ -106,7 +106,7 @@ left join units u on u.id = c.unit_id order by c.late desc, c.open desc, u.name
 _EXHAUSTED = """
 select d.reference, c.name as place, d.data ->> 'topic' as topic, u.name as unit,
        (select max(e.effective) from events e where e.dossier_id = d.id and e.kind = 'exhaust') as since
-from dossiers d left join units u on u.id = d.unit_id left join communes c on c.code = d.data ->> 'commune'
+from dossiers d left join units u on u.id = d.unit_id left join communes c on c.code = d.data ->> 'commune' and {named}
 where d.phase <> 'resolved' and {scope} and d.clocks ? 'rung' and d.clocks -> 'rung' ? 'end'
 order by d.id limit :listed
 """
@@ -129,7 +129,7 @@ def overview(session: Session, actor: Actor) -> Overview:
         None, None, None, **{name: sum(getattr(unit, name) for unit in units) for name in names}, staffed=True
     )
     vacancies = tuple(Vacancy(one.code, one.name or "", one.open) for one in units if one.code and not one.staffed)
-    exhausted = session.execute(text(_EXHAUSTED.format(scope=scope)), params).all()
+    exhausted = session.execute(text(_EXHAUSTED.format(scope=scope, named=access.named(actor).sql)), params).all()
     spots = tuple(Spot(row.reference, row.place, row.topic, row.unit, row.since) for row in exhausted)
     dead = tuple(
         Dead(one.dossier, one.unit, one.kind, one.attempts, one.made_at)

@@ -20,6 +20,7 @@ from workflow import access, definitions, directory
 from workflow.apply import Change, apply, connection
 from workflow.dossiers import COLUMNS, LOCK, NOW, Locked, locked
 from workflow.journal import Recorded
+from workflow.texts import Kept
 
 INVITE, JOIN, TAKE_BACK, LEAVE = "party.invite", "party.join", "party.take_back", "party.leave"
 KINDS = (INVITE, JOIN, TAKE_BACK, LEAVE)
@@ -82,8 +83,13 @@ def lock(session: Session, dossier: int, actor: Actor | None) -> Locked:
     return row
 
 
-def record(session: Session, row: Locked, actor: Actor, kind: str, command: Json, *, idem: str | None = None) -> None:
-    """Write an event of a party to a dossier that is held locked, after what time has already made true."""
+def record(
+    session: Session, row: Locked, actor: Actor, kind: str, command: Json, *, idem: str | None = None,
+    kept: Sequence[Kept] = (),
+) -> None:  # fmt: skip
+    """Write an event of a party to a dossier that is held locked, after what time has already made true; `kept` are the
+    texts that it refers to.
+    """
     now, revision = connection(session).execute(NOW, binary=True).fetchone() or (None, 0)
     assert now is not None  # noqa: S101  (one row, by its CHECK)
     at = now if row.dossier.at is None else max(now, row.dossier.at)
@@ -94,7 +100,7 @@ def record(session: Session, row: Locked, actor: Actor, kind: str, command: Json
     draft.actor, draft.args, draft.effective = actor, {}, at
     draft.emit(kind, {"person": actor.person, **command}, idem=idem)
     draft.seal()
-    apply(session, [Change(row.id, row.head, loaded, Decision(row.dossier, draft.dossier, draft.events))])
+    apply(session, [Change(row.id, row.head, loaded, Decision(row.dossier, draft.dossier, draft.events), list(kept))])
 
 
 # --- the proof --------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ COMMON = ("needed_by", "jobs", "invested")
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A dossier of the same project; `title` is None for who sees metadata only."""
+    """A dossier of the same project; `title` is None for who does not read its contents."""
 
     reference: str
     title: str | None
@@ -31,36 +31,50 @@ class Linked:
     phase: str
 
 
-_OF = "select coalesce(data ->> 'project', reference) from dossiers where id = :key"
+_OF = """
+select coalesce(case when {named} then d.data ->> 'project' end, d.reference) from dossiers d where d.id = :key
+"""
 
 
-def of(session: Session, key: int) -> str:
-    """What names the project of a dossier: the project that it names, else the dossier itself, the first of them."""
-    found: str = session.execute(text(_OF), {"key": key}).scalar_one()
+def of(session: Session, key: int, actor: Actor) -> str:
+    """What names the project of a dossier, found within the actor's scope: the project that it names, else (or for who may not
+    know it) the dossier itself, the first of them.
+    """
+    named = access.named(actor)
+    found: str = session.execute(text(_OF.format(named=named.sql)), {"key": key, **named.params}).scalar_one()
     return found
 
 
 _LINKED = """
-select d.reference, d.definition_id, d.state, d.phase, d.data ->> 'topic' as topic, t.body as title
+select d.reference, d.definition_id, d.state, d.phase, d.data ->> 'topic' as topic, case when {contents} then t.body end as title
 from dossiers d left join texts t on t.id = cast(d.data -> 'title' ->> 'text' as uuid)
 where d.id <> :key and coalesce(d.data ->> 'project', d.reference) = :project
   and d.id in (select b.dossier_id from parties a join parties b on b.person_id = a.person_id where a.dossier_id = :key)
-  and {scope}
+  and {scope} and ({named}) and exists (select from dossiers d where d.id = :key and ({named}))
 order by d.phase = 'resolved', d.id desc limit :most
 """
 
 
 def linked(session: Session, key: int, actor: Actor) -> list[Linked]:
-    """The other dossiers of the project of one that was found within the actor's scope: those that they may read."""
-    scope = access.scope(actor)
-    params = {"key": key, "project": of(session, key), "most": MOST, **scope.params}
-    sees = actor.role in access.SEES_TEXTS
+    """The other dossiers of the project of one that was found within the actor's scope: those that they may read, as far as
+    they may know of which project both are.
+    """
+    scope, named, contents = access.scope(actor), access.named(actor), access.contents(actor)
+    params = {
+        "key": key,
+        "project": of(session, key, actor),
+        "most": MOST,
+        **scope.params,
+        **named.params,
+        **contents.params,
+    }
+    statement = _LINKED.format(scope=scope.sql, named=named.sql, contents=contents.sql)
     return [
         Linked(
-            row.reference, row.title if sees else None, row.topic,
+            row.reference, row.title, row.topic,
             definitions.get(session, row.definition_id).compiled.definition, row.state, row.phase,
         )
-        for row in session.execute(text(_LINKED.format(scope=scope.sql)), params)
+        for row in session.execute(text(statement), params)
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from states.errors import BadInput
 from states.fields import instant
 from workflow import access, business_time, definitions, directory, parties, places
 from workflow.apply import connection
+from workflow.confidentiality import MARK
 
 Ball = Literal["unit", "holder"]
 Section = Literal["decide", "week", "later", "elsewhere"]
@@ -44,7 +45,9 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dossier in a list. Title and person are None for who sees metadata only."""
+    """A dossier in a list. Title and person are None for who sees metadata only; the title is the code name, and the commune
+    None, for who may not know the project.
+    """
 
     id: int
     reference: str
@@ -92,17 +95,18 @@ class HalfHour:
     now: datetime
 
 
+# `{named}` and `{contents}` are of `access`: what this reader may know of a dossier that is marked.
 _COLUMNS = """
 d.id, d.reference, d.definition_id, d.state, d.phase, d.rung, d.version, d.due_at, d.data ->> 'topic' as topic,
-d.data ->> 'commune' as commune, d.data ->> 'dossier' as about, d.stuck, d.outcome, d.closed_at, u.code as unit, u.name as unit_name,
+case when {named} then d.data ->> 'commune' end as commune, d.data ->> 'dossier' as about, d.stuck, d.outcome, d.closed_at, u.code as unit, u.name as unit_name,
 coalesce(u.zone, 'Europe/Paris') as zone, c.name as place,
 case when d.phase <> 'resolved' and d.holds <> '[]' and not d.holds -> -1 ? 'end' then d.holds -> -1 end as hold
 """
-_SEEN = ", p.name as person, t.body as title"
+_SEEN = ", p.name as person, case when {contents} then t.body else (select n.body from confidentialities k join texts n on n.id = k.code_name where k.dossier_id = d.id) end as title"
 _UNSEEN = ", null as person, null as title"
 _BESIDE = """
 left join units u on u.id = d.unit_id
-left join communes c on c.code = d.data ->> 'commune'
+left join communes c on c.code = d.data ->> 'commune' and ({named})
 """
 _JOINS = f"from dossiers d {_BESIDE}"
 _SEEN_JOINS = """
@@ -120,20 +124,21 @@ def page(session: Session, actor: Actor, filters: Filters, *, after: str | None 
 
     Raises BadInput: a filter or a mark that cannot be read.
     """
-    scope = _scope(actor, filters)
+    scope, reader = _scope(actor, filters), _reader(actor, raw=True)
     due, last = _mark(after)
-    wheres, params = _narrowed(filters)
+    wheres, params = _narrowed(filters, reader["named"])
     if after is not None:
         wheres.append(_CLOSED_AFTER if filters.closed else _AFTER)
     order = "d.closed_at desc, d.id desc" if filters.closed else "coalesce(d.due_at, 'infinity'), d.id"
     sees = actor.role in access.SEES_TEXTS
     # The page first, then what is shown of its dossiers: whatever the plan, no text is fetched for what is not shown.
     wanted = f"{' and '.join([scope.raw, *wheres])} order by {order} limit %(limit)s"
+    shown, beside = f"{_COLUMNS}{_SEEN if sees else _UNSEEN}".format(**reader), _BESIDE.format(**reader)
     statement = (
-        f"select {_COLUMNS}{_SEEN if sees else _UNSEEN}, null as last, {_NOW} as now "  # noqa: S608
-        f"from (select d.* from dossiers d where {wanted}) d {_BESIDE}{_SEEN_JOINS if sees else ''} order by {order}"
+        f"select {shown}, null as last, {_NOW} as now "  # noqa: S608  (scopes and constants)
+        f"from (select d.* from dossiers d where {wanted}) d {beside}{_SEEN_JOINS if sees else ''} order by {order}"
     )
-    given = {**scope.params, **params, "due": due, "last": last, "limit": limit + 1}
+    given = {**_given(actor), **scope.params, **params, "due": due, "last": last, "limit": limit + 1}
     cursor = connection(session).cursor(row_factory=namedtuple_row)
     found: list[Any] = cursor.execute(statement, given, binary=True).fetchall()
     now = found[0].now if found else business_time.now(session)
@@ -149,9 +154,10 @@ COUNTED = 1000
 
 def count(session: Session, actor: Actor, filters: Filters) -> int:
     """How many dossiers a list has, `COUNTED` when it has so many or more. Raises BadInput."""
-    scope, (wheres, params) = _scope(actor, filters), _narrowed(filters)
+    scope, (wheres, params) = _scope(actor, filters), _narrowed(filters, access.named(actor).raw)
     listed = f"select 1 from dossiers d where {' and '.join([scope.raw, *wheres])} limit {COUNTED}"  # noqa: S608  (constants)
-    row = connection(session).execute(f"select count(*) from ({listed}) l", {**scope.params, **params}).fetchone()  # noqa: S608
+    given = {**_given(actor), **scope.params, **params}
+    row = connection(session).execute(f"select count(*) from ({listed}) l", given).fetchone()  # noqa: S608
     assert row is not None  # noqa: S101  (a count is a row)
     number: int = row[0]
     return number
@@ -159,7 +165,7 @@ def count(session: Session, actor: Actor, filters: Filters) -> int:
 
 def check(filters: Filters) -> None:
     """Raise BadInput for filters that no list can be narrowed to."""
-    _narrowed(filters)
+    _narrowed(filters, "true")
 
 
 def _scope(actor: Actor, filters: Filters) -> access.Scope:
@@ -167,7 +173,18 @@ def _scope(actor: Actor, filters: Filters) -> access.Scope:
     return access.held(actor) if own else access.scope(actor)
 
 
-def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
+def _reader(actor: Actor, *, raw: bool = False) -> dict[str, str]:
+    """The conditions that stand in the columns of a list; `raw` is psycopg's style."""
+    found = {"named": access.named(actor), "contents": access.contents(actor), "state": access.state(actor)}
+    return {name: one.raw if raw else one.sql for name, one in found.items()}
+
+
+def _given(actor: Actor) -> dict[str, Any]:
+    """The parameters of an actor's scope and of those conditions."""
+    return {**access.named(actor).params, **access.contents(actor).params, **access.scope(actor).params}
+
+
+def _narrowed(filters: Filters, named: str) -> tuple[list[str], dict[str, Any]]:
     wheres: list[str] = ["d.phase = 'resolved'" if filters.closed else "d.phase <> 'resolved'"]
     params: dict[str, Any] = {}
     if filters.phase is not None:
@@ -181,6 +198,8 @@ def _narrowed(filters: Filters) -> tuple[list[str], dict[str, Any]]:
                 raise BadInput("encoding", "caractère interdit", field=name, accepted="un code")
             wheres.append(f"d.data ->> '{name}' = %({name})s")
             params[name] = value
+    if filters.commune is not None:  # what may not be known is not found by asking either
+        wheres.append(f"({named})")
     if filters.holding is not None:
         wheres.append("d.unit_id = %(holding)s")
         params["holding"] = filters.holding
@@ -233,8 +252,8 @@ def _mark(after: str | None) -> tuple[str | None, int | None]:
 # The last word of a person: a holder who has answered, written or joined a file waits for the desk, whoever has come or
 # gone since. A desk's own file is none.
 _LAST = f"""(select e.kind from events e where e.dossier_id = d.id and e.role <> 'system'
-             and (e.kind <> 'file.add' or e.role = 'holder')
-             and e.kind not in ({", ".join(f"'{kind}'" for kind in parties.KINDS)}) order by e.seq desc limit 1)"""  # noqa: S608  (constants)
+             and (e.kind <> 'file.add' or e.role = 'holder' and (e.command -> 'args' ->> 'audience' <> 'state' or {{state}}))
+             and e.kind not in ({", ".join(f"'{kind}'" for kind in (MARK, *parties.KINDS))}) order by e.seq desc limit 1)"""  # noqa: S608  (constants)
 _HERE = f"""
 select s.*, count(*) over (partition by s.section) as number,
        row_number() over (partition by s.section order by s.due_at nulls last, s.id) as place_in
@@ -263,13 +282,11 @@ def half_hour(session: Session, actor: Actor, zone: str) -> HalfHour:
     local = now.astimezone(ZoneInfo(zone))
     today = datetime.combine(local.date() + timedelta(days=1), time(0), tzinfo=ZoneInfo(zone))
     scope = access.scope(actor)
-    params = {**scope.params, "unit": actor.unit, "today": today, "week": today + WEEK, "most": MOST}
+    params = {**_given(actor), "unit": actor.unit, "today": today, "week": today + WEEK, "most": MOST}
     rows: dict[Section, list[Row]] = {section: [] for section in SECTIONS}
     counts: dict[Section, int] = dict.fromkeys(SECTIONS, 0)
     for part in (_HERE, _THERE):
-        statement = (
-            f"select * from ({part.format(scope=scope.sql)}) x where x.place_in <= :most order by x.section, x.place_in"  # noqa: S608  (constants)
-        )
+        statement = f"select * from ({part.format(scope=scope.sql, **_reader(actor))}) x where x.place_in <= :most order by x.section, x.place_in"  # noqa: S608  (constants)
         numbers: dict[Section, int] = {}
         for row in session.execute(text(statement), params):
             definition = definitions.get(session, row.definition_id).compiled.definition

@@ -18,13 +18,14 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from config import log_lines
-from states.attachment import ATTACH, HOLDER
+from states.attachment import ATTACH, HOLDER, INSIDE, for_state
 from states.decide import BREACH, IDLE, REFUSE, REMIND, SUBMIT
 from states.definition import PASS_ON, Definition, Working
 from states.dossier import Json
 from states.migration import MIGRATE
 from workflow import consultations, counters, definitions, parties, registration, vacancies, webhook_deliveries
 from workflow.apply import connection
+from workflow.confidentiality import MARK, REASON
 from workflow.journal import SHAPE, dumps
 
 log = logging.getLogger(__name__)
@@ -119,8 +120,13 @@ def _seats(event: Happened, definition: Definition) -> Iterator[tuple[str, Json]
     elif event.kind in parties.KINDS:
         seats = ("holder",)
         cause |= {"but": event.command["person"]}  # who did it knows
+    elif event.kind == MARK:
+        # At the deposit the other parties are told of the dossier itself.
+        seats = ("holder",) if REASON in event.command["args"] else ()
+        cause |= {"but": event.command["person"]}
     elif event.kind == ATTACH:
-        theirs = event.command["args"]["audience"] == HOLDER
+        theirs = event.command["args"]["audience"] != INSIDE
+        cause |= {"for_state": True} if for_state(event.kind, event.command) else {}
         seats = () if not theirs else ("unit",) if event.role == HOLDER else ("holder",)
     elif event.kind == MIGRATE:
         seats = ()  # a migration records, and tells nobody

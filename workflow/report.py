@@ -28,6 +28,7 @@ from states.report import Report, Wanted
 from workflow import access, business_time, definitions, territories
 from workflow.access import Scope
 from workflow.apply import connection
+from workflow.confidentiality import IDENTIFYING
 from workflow.directory import departement
 
 CHUNK = 500
@@ -100,6 +101,7 @@ def make(
             bounded(session, actor, near, most)
         units = {row[0]: (row[1], row[2]) for row in session.execute(text("select id, code, name from units"))}
         called = labels(session)
+        coded = unnamed(session, actor) if listing else frozenset()
         by = None if asked.by is None else _by(asked.by, found, units, perimeters(session))
     listed = (listing,) if isinstance(listing, str) else listing
     made = Made(Report(at or now, found, by), units, called)
@@ -108,7 +110,7 @@ def make(
         made.figures.update(figures)
         if times := sum(figures[name] for name in listed):
             made.listed.append(
-                Listed(key, reference, facts.unit, facts.phase, facts.topic, facts.commune, facts.submitted,
+                Listed(key, reference, facts.unit, facts.phase, facts.topic, told(facts, coded, key).commune, facts.submitted,
                        facts.closed, times)
             )  # fmt: skip
     return made
@@ -148,6 +150,25 @@ def stream(
             if row.id in found:
                 yield row.id, row.reference, found[row.id]
         last = rows[-1].id
+
+
+_UNNAMED = """
+select d.id from dossiers d where (d.id in (select k.dossier_id from confidentialities k) or d.id in (
+    select c.dossier_id from consultations c join confidentialities k on k.dossier_id = c.parent_id)) and not ({named})
+"""
+
+
+def unnamed(session: Session, actor: Actor) -> frozenset[int]:
+    """The dossiers whose project an actor may not know: few, and none where nothing is marked."""
+    named = access.named(actor)
+    return frozenset(session.execute(text(_UNNAMED.format(named=named.sql)), named.params).scalars())
+
+
+def told(facts: Facts, coded: frozenset[int], key: int) -> Facts:
+    """The facts of a dossier as they may be told one by one: without what names a project that is not to be known."""
+    if key not in coded:
+        return facts
+    return replace(facts, commune=None, data={name: one for name, one in facts.data.items() if name not in IDENTIFYING})
 
 
 def of(session: Session, ids: Sequence[int], at: datetime = _END) -> dict[int, Facts]:

@@ -15,8 +15,9 @@ from states.almanac import Almanac
 from states.attachment import ATTACH
 from states.errors import CoupeFileError
 from states.fold import UnknownEffect
-from workflow import definitions, directory, parties, texts
+from workflow import confidentiality, definitions, directory, parties, texts
 from workflow.apply import connection
+from workflow.attachments import AUDIENCE
 from workflow.dossiers import COLUMNS, Locked, locked
 from workflow.journal import GENESIS, Recorded, folded, read, references, verify_chain, verify_lineage
 
@@ -102,8 +103,10 @@ def _check(session: Session, rows: list[Locked]) -> tuple[list[Problem], int]:
     lost = session.execute(text(_LOST_STUCK), {"ids": ids}).scalars()
     problems += [Problem(key, "stuck", "mis de côté, et personne ne le reprendra") for key in lost]
     problems += _altered(session, journal)
-    said = parties.disagreements(session, ids, [event for events in journal.values() for event in events])
-    problems += [Problem(key, "parties", words) for key, words in said]
+    flat = [event for events in journal.values() for event in events]
+    problems += [Problem(key, "parties", words) for key, words in parties.disagreements(session, ids, flat)]
+    marks = confidentiality.disagreements(session, ids, flat)
+    problems += [Problem(key, "confidentiality", words) for key, words in marks]
     problems += _files(session, ids, journal)
     return problems, sum(map(len, journal.values()))
 
@@ -172,11 +175,12 @@ def _altered(session: Session, journal: dict[int, list[Recorded]]) -> list[Probl
     return [Problem(key, "texts", f"le texte {text} n'est plus celui que le journal a scellé") for key, text in wrong]
 
 
-_FILES = """
-select f.dossier_id, f.seq, f.id::text as file, encode(f.sha256, 'hex') as sha256, c.size, f.type, f.audience,
+_FILES = f"""
+select f.dossier_id, f.seq, f.id::text as file, encode(f.sha256, 'hex') as sha256, c.size, f.type,
+       {AUDIENCE} as audience,
        f.name_id::text as name, f.erased_at is null and c.gone_at is not null as lost
 from files f join contents c using (sha256) where f.dossier_id = any(:ids)
-"""
+"""  # noqa: S608  (constants)
 
 
 def _files(session: Session, ids: list[int], journal: dict[int, list[Recorded]]) -> list[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,13 +16,14 @@ from states import attachment, clocks, court
 from states.almanac import Almanac
 from states.decide import settle
 from states.definition import RECALL, Definition, Trigger
-from states.dossier import SYSTEM, Actor, Dossier
+from states.dossier import SYSTEM, Actor, Dossier, Json
 from states.draft import Draft
 from states.errors import BadInput, CoupeFileError, Refused
 from states.vocabulary import GUARDS, rung_above
-from workflow import consultations, definitions, directory, journal, texts, words
-from workflow.access import SEES_TEXTS, may_act
+from workflow import access, confidentiality, consultations, definitions, directory, journal, readings, texts, words
+from workflow.access import ABOUT, SEES_TEXTS, may_act
 from workflow.apply import connection
+from workflow.confidentiality import Marks
 from workflow.consultations import Consultation
 from workflow.definitions import Loaded
 from workflow.dossiers import COLUMNS, dossier_of
@@ -69,6 +70,11 @@ class View:
     now: datetime
     actor: Actor
     texts: dict[str, str]
+    sees_texts: bool
+    """Whether the reader may read what people wrote."""
+    named: bool
+    """Whether the reader may know of which project and place it is; else `dossier` and `events` do not say."""
+    marks: Marks
     allowed: tuple[Trigger, ...]
     closed_doors: tuple[tuple[Trigger, str], ...]
     then: Then | None
@@ -85,6 +91,12 @@ class View:
         """The reference of the dossier that a request for an avis is about; None for any other dossier."""
         found = self.dossier.data.get("dossier") if self.definition.purpose is not None else None
         return found if isinstance(found, str) else None
+
+    @property
+    def confides(self) -> bool:
+        """Whether the reader is told the marks of the dossier and who read it: its parties, and the unit that has it in hand."""
+        inside = self.actor.role == "holder" or (self.actor.unit is not None and self.actor.unit == self.dossier.unit)
+        return inside and self.sees_texts and self.about is None
 
     @property
     def definition(self) -> Definition:
@@ -106,13 +118,15 @@ class View:
         return court.awaited(self.dossier)
 
     @property
-    def sees_texts(self) -> bool:
-        """Whether the reader may read what people wrote."""
-        return self.actor.role in SEES_TEXTS
+    def title(self) -> str | None:
+        """What the dossier is called for this reader: its title, or its code name where that is not for them."""
+        found = written(self, self.dossier.data.get("title"), "title")
+        return found if found is not None or self.actor.role not in SEES_TEXTS else self.marks.code_name
 
 
 _ROW = f"""
-select d.reference, d.stuck, c.name, u.code, u.name, u.telephone, u.zone, p.name, business_now(), r.revision, {COLUMNS}
+select d.reference, d.stuck, c.name, u.code, u.name, u.telephone, u.zone, p.name, business_now(), r.revision,
+       {ABOUT} as about, {{contents}} as contents, {{named}} as named, {{state}} as for_state, {COLUMNS}
 from directory r, dossiers d left join units u on u.id = d.unit_id left join persons p on p.id = d.assignee_id
 left join communes c on c.code = d.data ->> 'commune'
 where d.id = %(id)s
@@ -121,28 +135,84 @@ where d.id = %(id)s
 
 def load(session: Session, key: int, actor: Actor) -> View:
     """A dossier, whose key was found within the actor's scope."""
-    row = connection(session).execute(_ROW, {"id": key}).fetchone()
-    assert row is not None  # noqa: S101  (found in this very transaction, and dossiers are never deleted)
+    row = _row(session, key, actor)
     reference, stuck, commune, code, name, telephone, zone, assignee, now, revision = row[:10]
-    loaded = definitions.get(session, row[11])
-    dossier = dossier_of(row[13:])
-    sees = actor.role in SEES_TEXTS
+    reader = _reader(session, row, actor)
+    sees = reader.contents
+    loaded = definitions.get(session, row[15])
+    dossier = dossier_of(row[17:])
     events = tuple(journal.read(session, [key]))
     versions = _versions(session, loaded, events)
-    if actor.role == "holder":
-        events = tuple(event for event in events if not _internal(versions, event))
+    events = _readable(reader, actor, versions, events)
     context = directory.contexts(session, [dossier], now, revision)[0]
     unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
+    if not reader.named:
+        commune, dossier = None, replace(dossier, data=_unnamed(dossier.data))
     draft = Draft(loaded.compiled.definition, dossier, context, max(now, dossier.at or now))
     settle(draft, loaded.compiled)
-    requests = consultations.of(session, key, actor, units=dossier.units)
+    requests = consultations.of(session, key, actor, units=dossier.units, sees=sees)
     waits = any(one.closed_at is None for one in requests)
     doors = _doors(loaded, draft, actor, waits=waits) if may_act(actor, dossier.units) else ((), (), {})
     return View(
         key, reference, loaded, dossier, stuck, unit, commune, now, actor, _texts(session, dossier, events) if sees else {},
-        doors[0], doors[1], _then(loaded, draft), events, _names(session, events, persons=sees),
+        sees, reader.named, reader.marks, doors[0], doors[1], _then(loaded, draft), events, _names(session, events, persons=sees),
         versions, context.almanac, requests, doors[2],
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What the marks of a dossier leave to a reader."""
+
+    contents: bool
+    named: bool
+    for_state: bool
+    marks: Marks
+
+
+def _row(session: Session, key: int, actor: Actor) -> Any:
+    wheres = {"contents": access.contents(actor), "named": access.named(actor), "state": access.state(actor)}
+    statement = _ROW.format(**{name: one.raw for name, one in wheres.items()})
+    params = {name: value for one in wheres.values() for name, value in one.params.items()}
+    row = connection(session).execute(statement, {"id": key, **params}).fetchone()
+    assert row is not None  # noqa: S101  (found in this very transaction, and dossiers are never deleted)
+    return row
+
+
+def _reader(session: Session, row: Any, actor: Actor) -> _Reader:
+    """What a reader may read; when that is the contents of a marked dossier, it goes to the register. A service that is told
+    no more than what it is itself asked is no reader of the dossier.
+    """
+    about, contents, named, for_state = row[10:14]
+    marks = confidentiality.of(session, about)
+    if contents and named and (for_state or not marks.reserved) and marks != confidentiality.OPEN:
+        readings.shown(session, about, actor)
+    return _Reader(contents, named, for_state, marks)
+
+
+def _readable(
+    reader: _Reader, actor: Actor, versions: dict[str, Definition], events: Iterable[Recorded]
+) -> tuple[Recorded, ...]:
+    """The events that this reader sees to exist, without what would name the project to who may not know it."""
+    if actor.role == "holder":
+        events = (event for event in events if not _internal(versions, event))
+    elif actor.role in SEES_TEXTS and not reader.for_state:
+        events = (event for event in events if not attachment.for_state(event.kind, event.command))
+    if not reader.named:
+        events = (_unnamed_event(event) for event in events)
+    return tuple(events)
+
+
+def _unnamed(data: Json) -> Json:
+    return {name: value for name, value in data.items() if name not in confidentiality.IDENTIFYING}
+
+
+def _unnamed_event(event: Recorded) -> Recorded:
+    command, effect = dict(event.command), dict(event.effect)
+    for part, name in ((command, "args"), (effect, "data")):
+        if isinstance(part.get(name), dict):
+            part[name] = _unnamed(part[name])
+    return replace(event, command=command, effect=effect)
 
 
 _UNIT = """
@@ -157,8 +227,8 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
 
     The directory is that of now. Raises Refused before its first event, BadInput for an instant to come.
     """
-    present = connection(session).execute(_ROW, {"id": key}).fetchone()
-    assert present is not None  # noqa: S101  (found in this very transaction, and dossiers are never deleted)
+    present = _row(session, key, actor)
+    reader = _reader(session, present, actor)
     reference, now, revision = present[0], present[8], present[9]  # stuck is of now: it has no history
     if at > now:
         raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
@@ -169,20 +239,21 @@ def load_past(session: Session, key: int, actor: Actor, at: datetime) -> View:
     chosen = session.execute(
         text("select id from definitions where digest = :digest"), {"digest": definition}
     ).scalar_one()
-    loaded, sees = definitions.get(session, chosen), actor.role in SEES_TEXTS
+    loaded, sees = definitions.get(session, chosen), reader.contents
     versions = _versions(session, loaded, events)
-    if actor.role == "holder":
-        events = tuple(event for event in events if not _internal(versions, event))
+    events = _readable(reader, actor, versions, events)
     asked = {"unit": dossier.unit, "assignee": dossier.assignee, "commune": dossier.data.get("commune")}
     row: Any = connection(session).execute(_UNIT, asked).fetchone()
     commune, code, name, telephone, zone, assignee = row
     context = directory.contexts(session, [dossier], at, revision)[0]
     unit = Holder(code, name, telephone, zone, assignee if sees else None, bool(context.members)) if code else None
+    if not reader.named:
+        commune, dossier = None, replace(dossier, data=_unnamed(dossier.data))
     draft = Draft(loaded.compiled.definition, dossier, context, at)
     return View(
         key, reference, loaded, dossier, present[1], unit, commune, at, actor, _texts(session, dossier, events) if sees else {},
-        (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
-        _names(session, events, persons=sees), versions, context.almanac, consultations.of(session, key, actor, units=dossier.units, at=at),
+        sees, reader.named, reader.marks, (), (), _then(loaded, draft) if dossier.closed_at is None else None, events,
+        _names(session, events, persons=sees), versions, context.almanac, consultations.of(session, key, actor, units=dossier.units, sees=sees, at=at),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from states.report import Report, Wanted
 from states.whatif import Past
 from workflow import business_time, definitions, directory, parties
 from workflow.apply import connection
+from workflow.confidentiality import MARK
 from workflow.journal import dumps
 from workflow.report import CHUNK
 from workflow.report import kinds as kinds_of
@@ -130,7 +131,7 @@ def _one(
     old = definitions.get(session, rows[0][11])
     past = [
         Past(row[2], row[3], row[4], Actor(row[5], row[6], row[7]), row[8], row[9], row[10],
-             row[12] is None and row[7] not in ACTORS and row[4] not in (ATTACH, *parties.KINDS)) for row in rows
+             row[12] is None and row[7] not in ACTORS and row[4] not in (ATTACH, MARK, *parties.KINDS)) for row in rows
     ]  # fmt: skip
     was = core.read(
         Line(row[1], row[2], row[3], row[4], row[7], row[8], row[9], row[10], kinds_of(session, row[11]))

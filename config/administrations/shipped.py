@@ -20,7 +20,7 @@ def units() -> list[tuple[int, dict[str, str]]]:
 
 
 def kinds() -> dict[str, dict[str, str]]:
-    """The kinds of units: label and level, by name."""
+    """The kinds of units: label and level, by name; `of` is `local` for those of a collectivity."""
     found: dict[str, dict[str, str]] = yamltext.read(KINDS).data
     return found
 

@@ -6,9 +6,10 @@ import re
 from html import unescape
 
 import pytest
-from fastapi.routing import APIRoute
 
+from tests.web import walk
 from tests.web.conftest import BLOCKAGE, FILE, FILE_INSIDE, MESSAGE, NOTE, SITE, TITLE
+from workflow.models import Competence, Membership, Person, Unit
 
 WHO = ("nobody", "other", "holder", "ref6", "ref0", "ref1", "boss")
 # `other`: another holder; `ref6`: a unit that never had it; `ref0`: one that had it; `ref1`: the one that has it.
@@ -60,6 +61,7 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /invitation/{secret}             410    410   410    410  410  410  410
 /dossiers/{ref}/inviter          303    404   200    403  403  403  403
 /dossiers/{ref}/quitter          303    404   200    403  403  403  403
+/dossiers/{ref}/confidentialite  303    404   200    404  404  200  403
 /dossiers/{ref}/agir/write       303    404   200    404  404  404  404
 /dossiers/{ref}/agir/withdraw    303    404   200    404  404  404  404
 /dossiers/{ref}/agir/answer      303    404   409    404  404  404  404
@@ -86,6 +88,7 @@ form                             nobody other holder ref6 ref0 ref1 boss
 /dossiers/{ref}/invitations/{seq}/fin    401 404 404 403 403 403 403
 /dossiers/{ref}/invitations/{seq}/renvoi 401 404 404 403 403 403 403
 /dossiers/{ref}/quitter          401    404   409    403  403  403  403
+/dossiers/{ref}/confidentialite  401    404   422    403  403  403  403
 /dossiers/{ref}/autre            401    404   303    403  403  403  403
 /file/ensemble/write             401    403   403    422  422  422  403
 /file/vues                       401    403   403    422  422  422  403
@@ -127,6 +130,8 @@ POST /dossiers/{ref}/files       401    404   422    404  422  422  403
 GET /dossiers/{ref}/acknowledgements       401 404 200 404 200 200 200
 GET /dossiers/{ref}/acknowledgements/{seq} 401 404 404 404 404 404 403
 GET /dossiers/{ref}/linked       401    404   200    404  200  200  200
+GET /dossiers/{ref}/confidentiality 401 404   200    404  404  200  403
+PUT /dossiers/{ref}/confidentiality 401 422   422    422  422  422  422
 GET /dossiers/{ref}/invitations  401    404   200    404  403  403  403
 POST /dossiers/{ref}/invitations 401    422   422    422  422  422  422
 POST /dossiers/{ref}/invitations/{seq}/again 401 404 404 404 403 403 403
@@ -156,9 +161,14 @@ READS = {
 }  # fmt: skip
 # In whose lists it stands, under its reference.
 LISTED = {"holder": ("/dossiers",), "ref0": ("/file?tous=1", "/demi-heure"), "ref1": ("/file", "/demi-heure")}
+# What is for everybody, or for who signs in: told of in test_house.py, test_sign_in.py, test_by_provider.py, test_invitations.py.
 ELSEWHERE = {
-    "/healthz", "/readyz", "/metrics", "/langue", "/deconnexion", "/connexion/lien", "/connexion/demonstration",
-}  # told of in test_house.py and test_sign_in.py  # fmt: skip
+    "GET /healthz", "GET /readyz", "GET /metrics", "POST /langue", "POST /deconnexion", "POST /connexion", "POST /connexion/lien", "POST /connexion/lien/{secret}",
+    "POST /connexion/siege", "POST /connexion/demonstration", "POST /invitation/{secret}",
+}  # fmt: skip
+# Other relations, each answered as one of the table in everything: a colleague as whoever has the dossier, a unit of another
+# rung or of another territory as any unit that never had it. Two parties are told apart in test_confidentiality.py.
+ALIKE = {"mate1": "ref1", "prefet3": "ref6", "far9": "ref6"}
 
 
 def table(written):
@@ -167,32 +177,52 @@ def table(written):
     return {row[0]: dict(zip(WHO, map(int, row[1:]), strict=True)) for row in rows}
 
 
+def relations(row):
+    """Each relation with the one of the table that it is as, and what it is answered."""
+    yield from ((who, who, expected) for who, expected in row.items())
+    yield from ((who, alike, row[alike]) for who, alike in ALIKE.items())
+
+
 def filled(path, portal, who="nobody"):
     key = f"00000000-0000-4000-8000-00000000000{WHO.index(who)}"
     return path.format(ref=portal.reference, key=key, secret="x" * 43, seq=1, shown=portal.shown, inside=portal.inside)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def peopled(portal):
+    """Give the other relations: a colleague in the unit that has the dossier, and a unit of another territory."""
+    with portal.world.make.begin() as session:
+        here = session.query(Unit).filter_by(code="u1").one()
+        far = Unit(code="far", name="Administration d'ailleurs", level="x")
+        people = {login: Person(login=login, name=f"Prénom {login}") for login in ("mate1", "far9")}
+        session.add_all([far, *people.values()])
+        session.flush()
+        seats = (("mate1", here), ("far9", far))
+        session.add_all(Membership(person_id=people[one].id, unit_id=unit.id, role="referent") for one, unit in seats)
+        session.add(Competence(topic="eau", area="59", rung=1, unit_id=far.id))
+
+
 @pytest.fixture(scope="module")
 def visitors(portal):
-    return {who: portal.visitor(None if who == "nobody" else who) for who in WHO}
+    return {who: portal.visitor(None if who == "nobody" else who) for who in (*WHO, *ALIKE)}
 
 
 @pytest.fixture(scope="module")
 def bearers(portal):
-    return {who: {} if who == "nobody" else portal.bearer(who) for who in WHO}
+    return {who: {} if who == "nobody" else portal.bearer(who) for who in (*WHO, *ALIKE)}
 
 
 @pytest.mark.parametrize("page", table(PAGES))
 def test_each_page_answers_each_relation_as_the_table_says_and_leaks_nothing(page, portal, visitors):
-    for who, expected in table(PAGES)[page].items():
+    for who, alike, expected in relations(table(PAGES)[page]):
         answer = visitors[who].get(filled(page, portal))
         assert answer.status_code == expected, (who, answer.text[:500])
         seen = {
             words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE, FILE, FILE_INSIDE) if words in unescape(answer.text)
         }
-        assert seen <= READS[who], who
+        assert seen <= READS[alike], who
         if page in ("/dossiers/{ref}", "/dossiers/{ref}/journal.json"):
-            assert seen == READS[who], who
+            assert seen == READS[alike], who
 
 
 @pytest.mark.parametrize("who", WHO)
@@ -221,24 +251,24 @@ def test_nothing_was_done_by_forms_that_were_not_filled_and_each_was_answered_as
 def test_each_endpoint_answers_each_relation_as_the_table_says_and_leaks_nothing(endpoint, portal, bearers):
     method, _, path = endpoint.partition(" ")
     visitor = portal.visitor()
-    for who, expected in table(API)[endpoint].items():
-        asked = {"json": {"fields": {}}} if method == "POST" else {}
+    for who, alike, expected in relations(table(API)[endpoint]):
+        asked = {"json": {"fields": {}}} if method in ("POST", "PUT") else {}
         answer = visitor.client.request(method, f"/api/v1{filled(path, portal)}", headers=bearers[who], **asked)
         assert answer.status_code == expected, (who, answer.text[:500])
         if answer.status_code >= 400:
             assert answer.headers["content-type"] == "application/problem+json"
         seen = {words for words in (TITLE, BLOCKAGE, MESSAGE, NOTE, FILE, FILE_INSIDE) if words in answer.text}
-        assert seen <= READS[who], who
+        assert seen <= READS[alike], who
         if path == "/dossiers/{ref}":
-            assert seen == READS[who] & {TITLE, BLOCKAGE}, who
+            assert seen == READS[alike] & {TITLE, BLOCKAGE}, who
         if path == "/dossiers/{ref}/files" and method == "GET":
-            assert seen == READS[who] & {FILE, FILE_INSIDE}, who
+            assert seen == READS[alike] & {FILE, FILE_INSIDE}, who
         if path == "/dossiers/{ref}/journal":
-            assert seen == READS[who], who
+            assert seen == READS[alike], who
             kinds = [event["kind"] for event in answer.json().get("events", [])]
-            assert ("note" in kinds) == (who in ("ref0", "ref1", "boss"))
+            assert ("note" in kinds) == (alike in ("ref0", "ref1", "boss"))
         if path == "/dossiers" and method == "GET" and expected == 200:
-            assert (portal.reference in answer.text) == (who in ("holder", "ref0", "ref1", "boss")), who
+            assert (portal.reference in answer.text) == (alike in ("holder", "ref0", "ref1", "boss")), who
 
 
 def test_a_role_that_may_not_ask_an_act_is_refused_even_with_all_its_fields(portal, bearers):
@@ -256,34 +286,80 @@ def test_a_session_is_no_token_and_a_token_is_no_session(portal, bearers):
     assert portal.visitor().get("/dossiers", headers=bearers["holder"]).status_code == 303
 
 
-def test_the_tables_name_every_route(portal):
+def test_the_tables_name_every_route_by_each_of_its_methods(portal):
     def plain(path):
-        for wild in ("{name}", "{trigger}"):
-            path = path.replace(wild, "write")
+        path = re.sub(r"/agir/(\{name\}|\w+)$", "/agir/{act}", path)
+        path = re.sub(r"^(/api/v1/dossiers/\{ref\})/(\{trigger\}|write|message|escalate)$", r"\1/{act}", path)
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
         path = re.sub(r"/(invitations|webhooks)/\{key(:int)?\}", r"/\1/{seq}", path)
         path = re.sub(r"/seances/\d{4}-\d\d-\d\d", "/seances/{day}", path)
         path = path.replace("/vues/{key:int}", "/vues/{seq}")
+        path = re.sub(r"/compte/jetons/(\{key\}|1)/fin", "/compte/jetons/{seq}/fin", path)
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
         return "/rapport/export/{form}" if path.startswith("/rapport/export/") else path
 
-    told = {plain(page) for page in (*table(PAGES), *table(FORMS))} | ELSEWHERE
-    told |= {plain("/api/v1" + endpoint.split()[1]) for endpoint in table(API)}
-    told.add("/compte/jetons/{key}/fin")
-    there = {plain(route.path) for route in _routes(portal.app)}
-    assert there
+    told = (
+        {f"GET {plain(page)}" for page in table(PAGES)} | {f"POST {plain(form)}" for form in table(FORMS)} | ELSEWHERE
+    )
+    told |= {f"{method} {plain(f'/api/v1{path}')}" for method, path in (one.split() for one in table(API))}
+    there = {f"{method} {plain(route.path)}" for route in walk.routes(portal.app) for method in route.methods}
+    assert len(there) > 80
     assert there - told == set()
+    assert told - there == set()
 
 
-def _routes(app):
-    found, todo = [], list(app.routes)
-    while todo:
-        route = todo.pop()
-        if isinstance(route, APIRoute):
-            found.append(route)
-        else:
-            todo += getattr(getattr(route, "original_router", None), "routes", [])
-    return found
+# --- what a stranger is answered does not depend on a dossier that is not theirs ---------------------------------------
+
+STRANGERS = ("nobody", "other", "ref6", "far9")
+
+
+def answers(portal, visitors, bearers, who):
+    """What a stranger reads everywhere but of one dossier, without what changes by itself from one answer to the next."""
+    said = {}
+    for path in walk.addresses(portal.app, {"secret": ["x" * 43], "form": ["chiffres.csv"], "key": ["0" * 8 + "-0000-4000-8000-" + "0" * 12],
+                                            "ref": ["{ref}"], "seq": ["1"], "name": ["write"], "file": ["x"]}):  # fmt: skip
+        if "{ref}" not in path and path not in ("/metrics", "/readyz"):
+            headers = bearers[who] if path.startswith("/api/") else {}
+            said[path] = re.sub(
+                r'(name="(csrf|before|key)" value|nonce)="[^"]*"',
+                "",
+                walk.words(visitors[who].get(path, headers=headers)),
+            )
+    return said
+
+
+def test_lists_and_counts_of_a_stranger_are_the_same_before_and_after_a_dossier_that_is_not_theirs(
+    portal, visitors, bearers
+):
+    for who in STRANGERS:
+        before = answers(portal, visitors, bearers, who)
+        assert len(before) > 20
+        (key,) = portal.world.submit(title=TITLE, blockage=BLOCKAGE)
+        portal.world.act(key, "escalate", "ref0", reason="Deux relances sont restées sans réponse.")
+        assert answers(portal, visitors, bearers, who) == before, who
+
+
+def test_what_is_not_theirs_and_what_is_not_at_all_are_answered_alike(portal, visitors, bearers):
+    """But for the reference that was asked for: nobody finds out by asking that a dossier exists."""
+    values = {
+        "seq": ["1"],
+        "name": ["write", "message"],
+        "file": [portal.shown],
+        "key": [portal.shown],
+        "secret": ["x" * 43],
+        "form": ["x"],
+    }
+    for who in ("other", "ref6", "far9"):
+        for path in walk.addresses(portal.app, {**values, "ref": ["{ref}"]}):
+            if "{ref}" in path:
+                headers = bearers[who] if path.startswith("/api/") else {}
+                there, nowhere = (
+                    (one.status_code, one.text.replace(ref, "REF"))
+                    for ref in (portal.reference, "64-9999")
+                    for one in [visitors[who].get(path.replace("{ref}", ref), headers=headers)]
+                )
+                assert there == nowhere, (who, path)
+                assert there[0] in (303, 403, 404), (who, path)
 
 
 def test_a_form_from_elsewhere_or_without_its_token_does_nothing(portal):
