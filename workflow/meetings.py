@@ -200,24 +200,27 @@ where {where} order by {order}
 
 
 def decisions(session: Session, actor: Actor, meeting: Meeting) -> list[Decision]:
-    """What a meeting decided, as far as this actor may read the dossiers, in the order of its noting."""
-    scope = access.reads(actor)
-    statement = _SAID.format(where=f"c.meeting_id = :meeting and {scope.sql}", order="c.dossier_id, c.seq")
-    return _found(session.execute(text(statement), {"meeting": meeting.id, **scope.params}))
+    """What a meeting decided, as far as this actor may read what is written in the dossiers, in the order of its noting."""
+    within, contents = access.reads(actor), access.contents(actor)
+    where = f"c.meeting_id = :meeting and {within.sql} and {contents.sql}"
+    statement = _SAID.format(where=where, order="c.dossier_id, c.seq")
+    return _found(session.execute(text(statement), {"meeting": meeting.id, **within.params, **contents.params}))
 
 
 def outstanding(session: Session, actor: Actor, zone: str) -> list[Decision]:
     """What meetings decided that is to be done within a week or is overdue: on open dossiers that this desk holds, or that
     its own meetings decided on.
     """
-    scope = access.scope(actor)
+    scope, contents = access.scope(actor), access.contents(actor)
     until = business_time.now(session).astimezone(ZoneInfo(zone)).date() + WEEK
     where = (
         "c.due <= :until and c.done_at is null and d.phase <> 'resolved' and (m.unit_id = :unit or d.unit_id = :unit) "
-        f"and {scope.sql}"
+        f"and {scope.sql} and {contents.sql}"
     )
     statement = _SAID.format(where=where, order="c.due, c.dossier_id, c.seq")
-    return _found(session.execute(text(statement), {"until": until, "unit": actor.unit, **scope.params}))
+    return _found(
+        session.execute(text(statement), {"until": until, "unit": actor.unit, **scope.params, **contents.params})
+    )
 
 
 def done(session: Session, actor: Actor, reference: str, seq: int) -> None:

@@ -293,6 +293,7 @@ def test_the_tables_name_every_route_by_each_of_its_methods(portal):
         path = re.sub(r"/(pieces|files)/\{\w+\}", r"/\1/{file}", path)
         path = re.sub(r"/(invitations|webhooks)/\{key(:int)?\}", r"/\1/{seq}", path)
         path = re.sub(r"/seances/\d{4}-\d\d-\d\d", "/seances/{day}", path)
+        path = re.sub(r"^/file/ensemble/\w+", "/file/ensemble/{name}", path)
         path = path.replace("/vues/{key:int}", "/vues/{seq}")
         path = re.sub(r"/compte/jetons/(\{key\}|1)/fin", "/compte/jetons/{seq}/fin", path)
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
@@ -317,7 +318,7 @@ def answers(portal, visitors, bearers, who):
     """What a stranger reads everywhere but of one dossier, without what changes by itself from one answer to the next."""
     said = {}
     for path in walk.addresses(portal.app, {"secret": ["x" * 43], "form": ["chiffres.csv"], "key": ["0" * 8 + "-0000-4000-8000-" + "0" * 12],
-                                            "ref": ["{ref}"], "seq": ["1"], "name": ["write"], "file": ["x"]}):  # fmt: skip
+                                            "ref": ["{ref}"], "seq": ["1"], "name": ["write"], "file": ["x"], "day": ["2026-10-05"]}):  # fmt: skip
         if "{ref}" not in path and path not in ("/metrics", "/readyz"):
             headers = bearers[who] if path.startswith("/api/") else {}
             said[path] = re.sub(
@@ -345,6 +346,7 @@ def test_what_is_not_theirs_and_what_is_not_at_all_are_answered_alike(portal, vi
         "seq": ["1"],
         "name": ["write", "message"],
         "file": [portal.shown],
+        "day": ["2026-10-05"],
         "key": [portal.shown],
         "secret": ["x" * 43],
         "form": ["x"],

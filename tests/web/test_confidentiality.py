@@ -30,6 +30,7 @@ SIRET = "73282932000074"
 BLOCKAGE = "La turbine de l'usine Orphée attend le réseau."
 MESSAGE, NOTE = "Nous avons relancé pour Orphée.", "Entre nous : Orphée inquiète le préfet."
 FILE, FILE_STATE, FILE_INSIDE = "orphee-plan.pdf", "orphee-bilan.pdf", "orphee-note.pdf"
+DECIDED = "Il est décidé d'appeler la direction d'Orphée."
 ASKED_STATE, ASKED_OPERATOR = "Le réseau local tiendra-t-il ?", "La ligne voisine suffira-t-elle ?"
 REASON = "Le projet sera annoncé au printemps."
 PLACE = {"Artix", "64061"}
@@ -45,10 +46,11 @@ CANARIES = {
     ASKED_STATE,
     ASKED_OPERATOR,
     REASON,
+    DECIDED,
     *PLACE,
 }
 HOLDERS = {TITLE, SIRET, BLOCKAGE, MESSAGE, FILE, FILE_STATE, REASON, *PLACE}
-INSIDE = HOLDERS | {NOTE, FILE_INSIDE}
+INSIDE = HOLDERS | {NOTE, FILE_INSIDE, DECIDED}
 # u1 has the dossier in hand; u0 and u2 had it, u3 and u4 are consulted; u2 and u4 are operators, the others are of the State.
 # By mark and reader: what is read in the end, and (`None`) who does not even see that the dossier exists.
 MARKS = {"code": Marks(code_name=CODE), "reserved": Marks(reserved=True, elected=False)}
@@ -104,7 +106,15 @@ def secret(portal):
             portal.visitor(who).join(PDF + name.encode(), name, {"audience": audience}, to=reference).status_code == 303
         )
     _invited(world, key, elu)
+    meeting = {f"dossier.{reference}": "", "day": _today(portal)}
+    assert desk.post("/seances", meeting).status_code == 303
+    decided = {"dossier": reference, "key": "k" * 8, "decision": DECIDED, "who": "", "due": _today(portal)}
+    assert desk.post(f"/seances/{_today(portal)}/decision", decided).status_code == 303
     return key, reference
+
+
+def _today(portal):
+    return portal.world.now().date().isoformat()
 
 
 def _invited(world, key, person):
@@ -135,6 +145,7 @@ def addresses(portal, reference):
         {
             "ref": [reference, *asked], "seq": ["1"], "name": ACTS, "file": attached, "/pieces/key": attached,
             "key": ["00000000-0000-4000-8000-000000000001"], "secret": ["x" * 43],
+            "day": [f"{day:%Y-%m-%d}" for (day,) in portal.world.sql("select day from meetings")],
             "form": ["chiffres.csv", "chiffres.json", "liste.csv", "dossiers.csv", "dossiers.xlsx"],
         },
     )  # fmt: skip
