@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -14,7 +12,9 @@ import typer
 
 from cli import database, say
 from cli.door import REFUSED, Command, Group
+from cli.effect import effect
 from cli.options import As, At, Json, day, moment, reader
+from cli.report_options import From, OfDefinition, OfDepartement, OfRung, OfTerritory, OfTopic, OfUnit, To, whole
 from states import nzia as european
 from states import report as figures
 from states.errors import BadInput, shown
@@ -42,47 +42,18 @@ TOTALS = {
 }  # fmt: skip
 PARTIES = {"holder": "Porteur", "third_party": "Tiers", "nobody": "Personne"}
 
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="DATE", help="Dossiers déposés depuis ce jour, compris.", show_default=False),
-]
-To = Annotated[
-    str | None,
-    typer.Option("--to", metavar="DATE", help="Dossiers déposés jusqu'à ce jour, compris.", show_default=False),
-]
-
 
 @report.callback()
 def main(
     ctx: typer.Context,
     since: From = None,
     until: To = None,
-    unit: Annotated[
-        str | None,
-        typer.Option("--unit", metavar="UNITÉ", help="Une administration, par son code.", show_default=False),
-    ] = None,
-    territory: Annotated[
-        str | None,
-        typer.Option(
-            "--territory", metavar="CODE", help="Un Territoire d'industrie, par son code.", show_default=False
-        ),
-    ] = None,
-    area: Annotated[
-        str | None,
-        typer.Option("--departement", metavar="CODE", help="Un département, par son code.", show_default=False),
-    ] = None,
-    topic: Annotated[
-        str | None, typer.Option("--topic", metavar="SUJET", help="Un sujet, par son code.", show_default=False)
-    ] = None,
-    rung: Annotated[
-        str | None, typer.Option("--rung", metavar="NOM", help="Un échelon, par son nom.", show_default=False)
-    ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--definition", metavar="NOM[@VERSION]", help="Une définition, ou une version d'elle.", show_default=False
-        ),
-    ] = None,
+    unit: OfUnit = None,
+    territory: OfTerritory = None,
+    area: OfDepartement = None,
+    topic: OfTopic = None,
+    rung: OfRung = None,
+    version: OfDefinition = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -143,6 +114,9 @@ def _check_listing(listing: str | None, made: Made) -> None:
     if listing not in known and not listing.startswith(("court:", "moved:")):
         accepted = ", ".join(sorted(made.figures)[:12]) or "aucun : il n'y a pas de donnée"
         raise BadInput("figure", f"chiffre inconnu : « {shown(listing)} »", field="--list", accepted=accepted)
+
+
+report.command("effect", cls=Command)(effect)
 
 
 @report.command("verify", cls=Command)
@@ -267,7 +241,7 @@ def export_(
         rows = ((ref, facts) for _, ref, facts in room.stream(make, actor=actor, at=when) if wanted.dossier(facts))
         if form == "xlsx":
             assert output is not None  # noqa: S101  (refused above)
-            with _file(output) as part:
+            with whole(output) as part:
                 export.book(part, rows, known, labels, when)
             return
         if form == "csv":
@@ -279,23 +253,9 @@ def export_(
                 sys.stdout.buffer.write(piece.encode())
             sys.stdout.buffer.flush()
             return
-        with _file(output) as path, path.open("wb") as file:
+        with whole(output) as path, path.open("wb") as file:
             for piece in body:
                 file.write(piece.encode())
-
-
-@contextmanager
-def _file(output: Path) -> Iterator[Path]:
-    """A file beside the one wanted, which takes its place when it is whole: nothing half-written. Raises BadInput."""
-    part = output.with_name(f".{output.name}.part")
-    try:
-        yield part
-        part.replace(output)
-    except OSError as error:
-        words = f"« {shown(str(output))} » ne peut pas être écrit ({error.strerror})"
-        raise BadInput("output", words, field="--output", accepted="un fichier dans un répertoire où écrire") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # --- for a person -----------------------------------------------------------------------------------------------------

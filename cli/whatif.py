@@ -9,7 +9,8 @@ import typer
 from cli import database, say
 from cli.crossing import Rungs, States
 from cli.options import Json, day, pairs
-from cli.report import From, To, days
+from cli.report import days
+from cli.report_options import From, To
 from cli.shipped import sound
 from states import report as figures
 from states.definition import parse

@@ -27,7 +27,7 @@ from states import report as figures
 from states.counters import FLOW
 from states.errors import BadInput, shown
 from states.facts import Facts
-from states.loss import COMMITMENT
+from states.report import COMMITMENT
 from web.telling import FAMILIES, Telling, clocks_of, losing
 from web.visit import ManagerVisit, Visit
 from workflow import business_time, export, report, report_file, sheets, sums

@@ -10,8 +10,8 @@ from typing import Any
 
 from states import loss, survival
 from states.counters import FLOW, LATE_BY, MOVED
-from states.loss import COMMITMENT, MEASURABLE, Loss, Most
-from states.report import BOXES, WAITS, Report
+from states.loss import MEASURABLE, Loss, Most
+from states.report import BOXES, COMMITMENT, WAITS, Report
 from states.survival import Curve
 from web import pictures
 from web.pictures import Bar, Cell, Line, Picture, Stop

@@ -95,7 +95,7 @@ def _chunks(
 ) -> Iterator[list[tuple[int, str, Facts]]]:
     chunk: list[tuple[int, str, Facts]] = []
     for one in report.stream(make, actor=actor, at=at):
-        if wanted.dossier(one[2]):
+        if wanted.dossier(one[2]) and wanted.at(one[2].unit, one[2].rung):
             chunk.append(one)
         if len(chunk) == report.CHUNK:
             yield chunk

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.geography.france import france
+from states.effect import INSIDE, OUTSIDE
 from workflow import definitions, report, words
 
 
@@ -46,7 +47,8 @@ def choices(session: Session) -> Choices:
         versions[f"{one.id}@{one.version}"] = f"{one.title or one.id}, version {one.version}"
     return Choices(
         {row.code: row.name for row in units},
-        {row.code: row.name for row in session.execute(text(_TERRITORIES))},
+        {INSIDE: "Dans un Territoire d'industrie", OUTSIDE: "Hors Territoire d'industrie"}
+        | {row.code: row.name for row in session.execute(text(_TERRITORIES))},
         {code: one.name for code, one in sorted(france().departements.items())},
         dict(sorted(topics.items(), key=lambda item: item[1])),
         rungs, versions, report.labels(session), {row.id: (row.code, row.name) for row in units},
