@@ -113,7 +113,8 @@ class Page:
         )  # fmt: skip
 
 
-def _page(visit: Visit) -> Page:
+def opened(visit: Visit) -> Page:
+    """A page of the report, with what its address asks."""
     with visit.reading() as session:
         asked, offered = question(session, visit.request.query_params), choices(session)
     here = visit.request.url.path
@@ -129,7 +130,7 @@ def _page(visit: Visit) -> Page:
 @router.get("/rapport")
 def promises(visit: ManagerVisit) -> HTMLResponse:
     """Where time is lost: promises, who had the ball, where and when, from rung to rung."""
-    page = _page(visit)
+    page = opened(visit)
     found = None
     if not page.asked.problems:
         try:
@@ -159,7 +160,7 @@ def promises(visit: ManagerVisit) -> HTMLResponse:
 @router.get("/rapport/attentes")
 def waits(visit: ManagerVisit) -> HTMLResponse:
     """How long dossiers wait, with those that still do; how old the open ones are."""
-    page = _page(visit)
+    page = opened(visit)
     made = _made(page, visit)
     if made is None:
         return page.show("report_waits.html", told=None)
@@ -208,7 +209,7 @@ def _made(page: Page, visit: Visit, *, listing: list[str] | None = None) -> repo
 @router.get("/rapport/dossiers")
 def behind(visit: ManagerVisit) -> HTMLResponse:
     """The dossiers behind a figure: references, places, dates; no text and no person."""
-    page = _page(visit)
+    page = opened(visit)
     made = _made(page, visit, listing=page.asked.chiffre)
     listed = made.listed if made is not None else []
     return page.show(

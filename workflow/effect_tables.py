@@ -71,13 +71,13 @@ MEANINGS = {
         "À chaque instant une partie, et une seule, doit agir : le porteur quand une demande qui lui est faite arrête un délai, un "
         "tiers de même, sinon l'unité qui tient le dossier. Une unité est de l'État, d'un opérateur ou d'une collectivité d'après "
         "l'annuaire d'aujourd'hui.",
-        "Temps réel de chaque côté, divisé par tout le temps où les dossiers ont été ouverts, à la microseconde.",
+        "Temps réel de chaque partie, divisé par tout le temps où les dossiers ont été ouverts, à la microseconde.",
     ),
     "usual": Meaning(
         "Par rapport au délai habituel",
         "Le délai habituel est la médiane de la résolution hors Territoires d'industrie, sur les sujets que les deux côtés ont "
         "en commun dans le périmètre demandé. C'est le groupe de comparaison.",
-        "Délai habituel moins médiane du territoire : en plus, le territoire est plus rapide. Les bornes sont les plus larges que "
+        "Délai habituel moins médiane du territoire : un nombre positif dit un territoire plus rapide. Les bornes sont les plus larges que "
         "les deux intervalles à 95 % permettent ; si elles passent par zéro, l'écart n'est pas établi. La part de chaque sujet "
         "n'est pas corrigée.",
     ),
@@ -91,12 +91,12 @@ MEANINGS = {
     "stakes": Meaning(
         "Emplois et investissements",
         "Ce que les porteurs ont déclaré en déposant ; rien n'est vérifié. Un projet qui a plusieurs dossiers compte une fois, pour "
-        "sa plus haute déclaration.",
+        "sa déclaration la plus élevée.",
         "Débloqué : tous les dossiers du projet sont clos, et chacun par un déblocage.",
     ),
     "climbs": Meaning(
         "Avant et après une saisine",
-        "Pour chaque échelon, les dossiers pour lesquels il a été saisi au-dessus d'un autre, à leur première saisine de lui. Les "
+        "Pour chaque échelon, les dossiers portés jusqu'à lui, à la première saisine de cet échelon. Les "
         "dossiers restés à leur échelon ne sont pas un groupe de comparaison : ce qui suit la saisine n'est pas dit causé "
         "par elle.",
         "Avant : du dépôt à la saisine. Après : de la saisine à la résolution, dossiers encore ouverts compris (Kaplan-Meier, "
