@@ -352,6 +352,8 @@ _REPORT = {
     "Une administration, par son code.": "An administration, by its code.",
     "Un Territoire d'industrie, par son code ; @ti : dans l'un d'eux ; @hors-ti : dans aucun.": "A “Territoire d'industrie”, by its code; @ti: in any of them; @hors-ti: in none.",
     "La promesse est-elle tenue ? Par territoire, les Territoires d'industrie à côté des autres.\n\nLes dossiers ouverts comptent ; moins de 10, rien n'est mesuré. Un écart entre deux groupes ne dit pas sa cause.": "Is the promise kept? By territory, the “Territoires d'industrie” beside the others.\n\nOpen dossiers count; of fewer than 10 nothing is measured. A difference between two groups says nothing of its cause.",
+    "Les blocages communs : par cause et par territoire, dossiers, jours perdus et échelon saisi.\n\nAvec --note, la note d'une page qui porte une cause à l'échelon interministériel.": "What blocks in several places: by cause and territory, dossiers, days lost and the rung that was called upon.\n\nWith --note, the note of one page that carries a cause to the interministerial level.",
+    "La note d'une page du sujet que --topic nomme, en PDF.": "The note of one page, on the topic that --topic names, as PDF.",
     "Le fichier à écrire : .csv, .json, .xlsx, .pdf, ou .zip pour le dossier de preuve.": "The file to write: .csv, .json, .xlsx, .pdf, or .zip for the evidence.",
     "Un département, par son code.": "A “departement” (French county), by its code.",
     "Un sujet, par son code.": "A topic, by its code.",

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import database, say
+from cli.blockages import blockages
 from cli.door import REFUSED, Command, Group
 from cli.effect import effect
 from cli.options import As, At, Json, day, moment, reader
@@ -117,6 +118,7 @@ def _check_listing(listing: str | None, made: Made) -> None:
 
 
 report.command("effect", cls=Command)(effect)
+report.command("blockages", cls=Command)(blockages)
 
 
 @report.command("verify", cls=Command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, Response
@@ -15,15 +16,14 @@ from states.errors import BadInput
 from web import pictures
 from web.pictures import Bar, Picture
 from web.pictures import Cell as Drawn
-from web.report import OPTIONS, Page, opened, question
+from web.report import FIELDS, OPTIONS, Page, opened, question
 from web.visit import ManagerVisit
 from workflow import business_time, effect, effect_file, evidence, sums
 from workflow.effect import Made
 from workflow.effect_tables import CAUTION, NOWHERE, TITLE, Cell, Table, Tables
 
 router = APIRouter(include_in_schema=False)
-FILTERS = {"territory": "territoire", "departement": "departement", "topic": "sujet"}
-"""The filters of a cell, by their names in the address."""
+FILTERS = {field: name for name, field in FIELDS.items()}
 KINDS = {
     "csv": "text/csv; charset=utf-8", "json": "application/json", "pdf": "application/pdf",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -62,10 +62,15 @@ def _drawn(page: Page, cell: Cell) -> Drawn:
     if cell.behind is None:
         return Drawn(cell.text)
     figures, narrow = cell.behind
-    filters = {FILTERS[name]: value for name, value in narrow.items()}
+    filters = narrowed(narrow)
     if figures:
         return Drawn(cell.text, page.asked.link("/rapport/dossiers", filters, chiffre=list(figures)))
     return Drawn(cell.text, page.asked.link("/rapport/effet", filters) if filters else None)
+
+
+def narrowed(narrow: Mapping[str, str]) -> dict[str, str]:
+    """Filters by their names in the address."""
+    return {FILTERS[name]: value for name, value in narrow.items()}
 
 
 def _picture(page: Page, tables: Tables, table: Table) -> Picture | None:

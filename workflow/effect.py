@@ -81,19 +81,27 @@ def sides(session: Session) -> Callable[[str], str]:
     return lambda party: found.get(party, party)
 
 
-def _called(session: Session, asked: Asked, found: Effect) -> Made:
+def names(session: Session) -> tuple[dict[str, str], dict[str, str]]:
+    """What territories and rungs are called, rungs in the order of the ladders."""
     rows = session.execute(text("select distinct on (code) code, name from territories order by code, valid_from desc"))
     rungs: dict[str, str] = {}
+    for key in definitions.readable(session):
+        ladder = definitions.get(session, key).compiled.definition.ladder
+        rungs |= {rung.rung: rung.label or rung.rung for rung in ladder}
+    return {row.code: row.name for row in rows}, rungs
+
+
+def _called(session: Session, asked: Asked, found: Effect) -> Made:
+    territories, rungs = names(session)
     versions = []
     for key in definitions.readable(session):
         loaded = definitions.get(session, key)
         one = loaded.compiled.definition
-        rungs |= {rung.rung: rung.label or rung.rung for rung in one.ladder}
         name = f"{one.id}@{one.version}"
         if name in found.versions:
             title = f"{one.title or one.id}, version {one.version}"
             versions.append(Version(name, title, loaded.digest, found.versions[name], one.effective.from_))
     return Made(
-        asked, found, core.plain(found), {row.code: row.name for row in rows}, report.labels(session), rungs,
+        asked, found, core.plain(found), territories, report.labels(session), rungs,
         sorted(versions, key=lambda one: one.name),
     )  # fmt: skip

@@ -111,7 +111,7 @@ SHARE_OF, LENGTH, BETWEEN, NUMBER_OF = (
     "%(at)s (%(low)s à %(high)s)",
     "%(at)s, n = %(n)s",
 )
-NOT_SHOWN_APART = "écart non établi"
+NOT_SHOWN_APART, TIME_OF = "écart non établi", "Part du temps : %s"
 
 
 def words() -> Iterator[str]:
@@ -128,6 +128,7 @@ def words() -> Iterator[str]:
         BETWEEN,
         NUMBER_OF,
         NOT_SHOWN_APART,
+        TIME_OF,
     )
     for table in (LINES, BOX_WORDS, SIDE_WORDS, STAKE_WORDS, HEADS):
         yield from table.values()
@@ -183,13 +184,7 @@ class Tables:
 
     def called(self, line: str) -> str:
         """What a line is called."""
-        if line in LINES:
-            return self._(LINES[line])
-        outside, _, area = line.partition(":")
-        if outside == OUTSIDE:
-            known = france().departements
-            return f"{area} {known[area].name}" if area in known else area or self._(NO_DATA)
-        return self.made.territories.get(line, line)
+        return called(line, self.made.territories, self._)
 
     @staticmethod
     def narrow(line: str) -> dict[str, str]:
@@ -199,9 +194,7 @@ class Tables:
 
     def days(self, seconds: float | None) -> str:
         """A length in days."""
-        if seconds is None:
-            return "?"
-        return self._(LENGTH) % f"{seconds / DAY:.1f}".replace(".", self.comma)
+        return days(seconds, self._, comma=self.comma)
 
     def _share(self, share: float | None) -> str:
         return self._(NO_DATA) if share is None else f"{100 * share:.0f} %"
@@ -262,7 +255,8 @@ class Tables:
 
     def _beside(self) -> Table:
         """The two groups as columns, a row for each figure."""
-        names = self._head("dossiers", *BOXES, "kept", "resolution", *SIDES, *STAKES)
+        shares = (self._(TIME_OF) % self._(SIDE_WORDS[side]) for side in SIDES)
+        names = (*self._head("dossiers", *BOXES, "kept", "resolution"), *shares, *self._head(*STAKES))
         columns = [
             (*self._promised(one), *self._sides(one), *self._staked(one))
             for one in (self.by_name[INSIDE], self.by_name[OUTSIDE])
@@ -283,7 +277,8 @@ class Tables:
 
     def _shorter(self, found: Mapping[str, Any]) -> Cell:
         if found["shorter_by"] is None:
-            return Cell(self._(FEW) % min(found["own"]["waited"], found["outside"]["waited"]))
+            number = min(found["own"]["waited"], found["outside"]["waited"])
+            return Cell(self._(FEW) % number if number < MEASURABLE else self._(NOT_REACHED))
         low, high = found["interval"]
         at = {"at": self.days(found["shorter_by"]), "low": self.days(low), "high": self.days(high)}
         said = self._(BETWEEN) % at
@@ -316,6 +311,22 @@ class Tables:
             for found in sorted(one["escalations"], key=lambda each: rungs.index(each["rung"]) if each["rung"] in rungs else -1)
         )  # fmt: skip
         return Table("climbs", MEANINGS["climbs"], self._head("line", "rung", "times", "before", "after"), rows)
+
+
+def called(line: str, territories: Mapping[str, str], say: Callable[[str], str] = str) -> str:
+    """What a line is called: a territory, a département outside them, or a whole group."""
+    if line in LINES:
+        return say(LINES[line])
+    outside, _, area = line.partition(":")
+    if outside == OUTSIDE:
+        known = france().departements
+        return f"{area} {known[area].name}" if area in known else area or say(NO_DATA)
+    return territories.get(line, line)
+
+
+def days(seconds: float | None, say: Callable[[str], str] = str, *, comma: str = ",") -> str:
+    """A length in days."""
+    return "?" if seconds is None else say(LENGTH) % f"{seconds / DAY:.1f}".replace(".", comma)
 
 
 def asked_words(asked: Asked) -> list[tuple[str, str]]:

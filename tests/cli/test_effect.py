@@ -73,6 +73,19 @@ def test_files_and_evidence_say_the_same_and_the_evidence_is_made_again_byte_for
     assert not list(tmp_path.glob(".*"))
 
 
+def test_what_blocks_is_said_and_carried_in_a_note(cli, dossier, tmp_path):
+    assert "Pas de donnée" in cli("report", "blockages", "--departement", "75").out
+    assert "Raccordement" in cli("report", "blockages").out
+    assert cli("report", "blockages", "--json").json["causes"][0]["places"][0]["line"] == "@hors-ti:64"
+    assert cli("report", "blockages", "--csv").out.count("\n") == 2
+    note = tmp_path / "note.pdf"
+    assert cli("report", "blockages", "--topic", "raccordement", "--note", note).code == 0
+    assert note.read_bytes().startswith(b"%PDF")
+    assert cli("report", "blockages", "--note", note).code == 2
+    assert cli("report", "blockages", "--topic", "eau", "--note", tmp_path / "b.pdf").code == 2
+    assert not (tmp_path / "b.pdf").exists()
+
+
 def _tomorrow(monkeypatch):
     from datetime import timedelta
 

@@ -11,7 +11,8 @@ from math import exp, inf, log, sqrt
 
 import pytest
 
-from states import effect, facts
+from states import blockages, effect, facts
+from states.blockages import Blockages
 from states.effect import ALL, INSIDE, OUTSIDE, Effect
 from states.facts import Kinds, Line
 from states.loss import MEASURABLE
@@ -168,6 +169,41 @@ def test_every_figure_of_every_line_is_the_one_of_another_tool(lived, kinds, now
     assert usual["shorter_by"] == usual["outside"]["median"] - own["median"]
     assert usual["interval"][0] < usual["shorter_by"]
     assert said[OUTSIDE]["usual"] is None
+
+
+def test_what_blocks_is_counted_as_another_tool_does(lived, kinds):
+    by, made = {}, Blockages(UNTIL, kinds.rungs)
+    for event in lived:
+        by.setdefault(event["id"], []).append(event)
+    for events in by.values():
+        one = facts.read(
+            Line(**{name: value for name, value in each.items() if name != "id"}, kinds=kinds) for each in events
+        )
+        made.add(one, PLACES[one.commune] or [f"@hors-ti:{one.commune[:2]}"])
+    found = blockages.plain(made)
+    duck = Duck(lived, UNTIL, ANSWERS)
+    reckoned(duck, kinds)
+    duck.db.execute("""create table lost as select id, sum(greatest(
+        epoch_us(coalesce(ended, getvariable('now'))) - epoch_us(due), 0))::bigint as lost
+        from promises where list_contains(getvariable('promised'), clock) group by 1""")
+    wanted = duck.all("""select topic, count(*), count(*) filter (closed is null), sum(lost)::bigint as lost
+        from about join lost using (id) group by 1 order by lost desc""")
+    assert [(one["topic"], one["dossiers"], one["open"], one["lost"]) for one in found] == [
+        (topic, number, is_open, us / 1e6) for topic, number, is_open, us in wanted
+    ]
+    places = {
+        (topic, line): (number, us / 1e6)
+        for topic, line, number, us in duck.all("""select topic, line, count(*), sum(lost)::bigint from placed
+            join lost using (id) where line not in ('', '@ti', '@hors-ti') group by 1, 2""")
+    }
+    assert {
+        (one["topic"], each["line"]): (each["dossiers"], each["lost"]) for one in found for each in one["places"]
+    } == places
+    heights = duck.all("""with high as (select id, max((effect->>'$.rung')::integer) as rung from events group by 1)
+        select topic, getvariable('rungs')[rung + 1], count(*) from about join high using (id) group by 1, 2""")
+    assert {(one["topic"], rung): number for one in found for rung, number in one["rungs"].items()} == {
+        (topic, rung): number for topic, rung, number in heights
+    }
 
 
 def _rows(duck, line, statement):

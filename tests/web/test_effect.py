@@ -8,6 +8,7 @@ import zipfile
 from datetime import date, timedelta
 from html import unescape
 
+import pypdfium2
 import pytest
 
 from tests.web.conftest import BLOCKAGE, MESSAGE, NOTE, TITLE
@@ -101,3 +102,23 @@ def test_the_files_of_the_page_are_whole_and_the_evidence_names_nobody(portal, b
     assert boss.get("/rapport/effet/export/preuve.zip?du=hier").status_code == 422
     for wrong in ("effet.doc", "preuve.csv", "autre.csv"):
         assert boss.get(f"/rapport/effet/export/{wrong}").status_code == 404
+
+
+def test_a_common_blockage_leads_to_its_dossiers_and_to_a_note_of_one_page(portal, boss):
+    page = boss.get("/rapport/blocages")
+    (cause,) = told(page)["causes"][1:]
+    assert cause[1:4] == ["2", "25", "14"]
+    assert told(page)["grid"][0][1:] == ["Lacq-Orthez", "64 Pyrénées-Atlantiques"] or len(told(page)["grid"][0]) == 3
+    for address, number in re.findall(r'<a href="(/rapport/dossiers[^"]+)">(\d+)', page.text):
+        assert len(Tables(boss.get(unescape(address)).text).found[None][1:]) == int(number)
+    (address,) = re.findall(r'<a href="(/rapport/blocages/note.pdf[^"]+)">', page.text)
+    document = pypdfium2.PdfDocument(boss.get(unescape(address)).content)
+    said = document[0].get_textpage().get_text_range().replace("\r\n", " ")
+    assert len(document) == 1
+    document.close()
+    assert "25, dont 14 ouverts" in said
+    assert "Lacq-Orthez" in said
+    assert [words for words in (TITLE, BLOCKAGE) if words in said] == []
+    assert boss.get("/rapport/blocages/note.pdf").status_code == 422
+    assert portal.visitor("ref0").get("/rapport/blocages").status_code == 403
+    assert "Pas de donnée" in boss.get("/rapport/blocages?departement=75").text
