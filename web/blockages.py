@@ -80,9 +80,8 @@ def _grid(page: Page, made: Made) -> tuple[list[str], list[list[Cell]]]:
                 cells.append(Cell("–"))
                 continue
             narrow = {**narrowed(Tables.narrow(line)), **({"sujet": one["topic"]} if one["topic"] else {})}
-            words = page.visit.say._("%(dossiers)s, %(days)s") % {
-                "dossiers": found["dossiers"], "days": _days(page, found["lost"]),
-            }  # fmt: skip
+            number = found["dossiers"]
+            words = f"{page.visit.say.many('%s dossier', '%s dossiers', number) % number}, {_days(page, found['lost'])}"
             cells.append(Cell(words, page.asked.link("/rapport/dossiers", narrow, chiffre=["dossiers"])))
         rows.append(cells)
     return [called(line, made.territories, page.visit.say._) for line in shown], rows

@@ -30,7 +30,7 @@ from states.facts import Facts
 from states.report import COMMITMENT
 from web.telling import FAMILIES, Telling, clocks_of, losing
 from web.visit import ManagerVisit, Visit
-from workflow import business_time, export, report, report_file, sheets, sums
+from workflow import business_time, export, report, report_file, report_paper, sheets, sums
 from workflow.report import Asked
 from workflow.report_choices import Choices, choices
 
@@ -47,7 +47,7 @@ LISTED = 500
 BOOK = 50_000
 """How many dossiers a book is made of; beyond, the CSV has no bound."""
 MOST_LETTERS = 100
-FORMS = ("chiffres.csv", "chiffres.json", "liste.csv", "dossiers.csv", "dossiers.xlsx")
+FORMS = ("chiffres.csv", "chiffres.json", "chiffres.pdf", "liste.csv", "dossiers.csv", "dossiers.xlsx")
 
 
 @dataclass(slots=True)
@@ -236,6 +236,9 @@ def files(visit: ManagerVisit, form: str) -> Response:
         return _dossiers(visit, found.asked, now, form, name)
     listing = found.chiffre if form == "liste.csv" else ()
     made = report.make(visit.make, found.asked, actor=visit.actor, listing=listing, most=sums.MOST)
+    if form == "chiffres.pdf":
+        body = report_paper.pdf(made, found.asked, operator=visit.settings.operator)
+        return Response(body, media_type="application/pdf", headers=_named(name))
     if form == "chiffres.json":
         return _file(iter([orjson.dumps(report_file.document(made, found.asked)).decode()]), "application/json", name)
     rows = report_file.listed(made) if form == "liste.csv" else report_file.lines(made)
@@ -270,4 +273,8 @@ def _dossiers(visit: Visit, asked: Asked, now: datetime, form: str, name: str) -
 
 
 def _file(body: Iterator[str], kind: str, name: str) -> StreamingResponse:
-    return StreamingResponse(body, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
+    return StreamingResponse(body, media_type=kind, headers=_named(name))
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{name}"'}
