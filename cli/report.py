@@ -101,6 +101,7 @@ def _check_listing(listing: str | None, made: Made) -> None:
         return
     known = set(figures.COUNTS) | {f"{wait}:{how}" for wait in figures.WAITS for how in ("over", "waiting")}
     known |= {f"{clock}:{box}" for clock in made.clocks for box in figures.BOXES}
+    known |= {f"kept:{box}" for box in figures.BOXES}
     known |= {f"age:{place}" for place in range(len(figures.AGES) + 1)}
     if listing not in known and not listing.startswith(("court:", "moved:")):
         accepted = ", ".join(sorted(made.figures)[:12]) or "aucun : il n'y a pas de donnée"

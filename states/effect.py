@@ -26,7 +26,8 @@ ALL, INSIDE, OUTSIDE = "", "@ti", "@hors-ti"
 """The lines of all dossiers, of those in any Territoire d'industrie, and of those in none."""
 SIDES = (HOLDER, "state", "operators", "local", THIRD_PARTY, NOBODY)
 """Who may have had the ball: the holder; the State, the operators, the local authorities; a third party; nobody."""
-UNBLOCKED = "unblocked"
+UNBLOCKED = frozenset({"unblocked", "approved", "connected"})
+"""The outcomes by which the shipped definitions say that what blocked does no more."""
 LEGAL = "legal"
 _US = timedelta(microseconds=1)
 _OPEN, _FREED, _OTHER = 1, 2, 4
@@ -117,7 +118,7 @@ class Effect:
             return
         key = str(named) if named is not None else reference
         before = self._stakes.get(key, (0, 0, 0, ()))
-        how = _OPEN if facts.closed is None else _FREED if facts.outcome == UNBLOCKED else _OTHER
+        how = _OPEN if facts.closed is None else _FREED if facts.outcome in UNBLOCKED else _OTHER
         lines = before[3] if set(names) <= set(before[3]) else tuple(dict.fromkeys((*before[3], *names)))
         self._stakes[key] = max(before[0], jobs), max(before[1], invested), before[2] | how, lines
 

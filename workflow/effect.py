@@ -46,6 +46,8 @@ class Made:
     clocks: dict[str, str]
     rungs: dict[str, str]
     versions: list[Version]
+    near: Scope
+    """The dossiers that were worth reading for it."""
 
 
 def make(
@@ -60,7 +62,7 @@ def make(
         area = "" if facts.commune is None else departement(facts.commune)
         found.add(reference, facts, places(facts.commune, facts.submitted), area)
     with sessions() as session:
-        return _called(session, asked, found)
+        return _called(session, asked, found, near)
 
 
 def of(
@@ -91,7 +93,7 @@ def names(session: Session) -> tuple[dict[str, str], dict[str, str]]:
     return {row.code: row.name for row in rows}, rungs
 
 
-def _called(session: Session, asked: Asked, found: Effect) -> Made:
+def _called(session: Session, asked: Asked, found: Effect, near: Scope) -> Made:
     territories, rungs = names(session)
     versions = []
     for key in definitions.readable(session):
@@ -103,5 +105,5 @@ def _called(session: Session, asked: Asked, found: Effect) -> Made:
             versions.append(Version(name, title, loaded.digest, found.versions[name], one.effective.from_))
     return Made(
         asked, found, core.plain(found), territories, report.labels(session), rungs,
-        sorted(versions, key=lambda one: one.name),
+        sorted(versions, key=lambda one: one.name), near,
     )  # fmt: skip

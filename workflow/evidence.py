@@ -84,12 +84,11 @@ def _files(
     at = made.effect.now
     with sessions() as session:
         wanted, known = report.wanted(session, made.asked), export.units(session)
-        near = report.around(session, made.asked) if at == when else report.EVERYWHERE
         digests = [one.digest for one in made.versions]
         bodies = session.execute(text(_BODIES), {"digests": digests}).all()
 
     def keys() -> Iterator[int]:
-        return (key for key, _, _ in effect.of(sessions, wanted, actor=actor, at=at, near=near))
+        return (key for key, _, _ in effect.of(sessions, wanted, actor=actor, at=at, near=made.near))
 
     yield "LISEZMOI.txt", [_readme(made, when, operator).encode()]
     for form in effect_file.FORMS:

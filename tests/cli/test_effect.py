@@ -6,8 +6,11 @@ import csv
 import io
 import json
 import zipfile
+from datetime import timedelta
 
 import pypdfium2
+
+from workflow import business_time
 
 
 def test_whether_the_promise_is_kept_is_said_without_a_datum_and_of_one_dossier(cli, dossier):
@@ -27,6 +30,7 @@ def test_whether_the_promise_is_kept_is_said_without_a_datum_and_of_one_dossier(
     assert cli("report", "--territory", "@ti", "--json").json["counts"]["dossiers"] == 0
     assert cli("report", "effect", "--territory", "TI-0").code == 2
     assert cli("report", "effect", "--output", "a.doc").code == 2
+    assert cli("report", "--list", "kept:closed_late", "--json").json["dossiers"] == []
 
 
 def test_files_and_evidence_say_the_same_and_the_evidence_is_made_again_byte_for_byte(
@@ -44,7 +48,8 @@ def test_files_and_evidence_say_the_same_and_the_evidence_is_made_again_byte_for
     document = pypdfium2.PdfDocument(tmp_path / "a.pdf")
     assert "La promesse est-elle tenue ?" in document[0].get_textpage().get_text_range()
     document.close()
-    monkeypatch.setattr("workflow.business_time.now", _tomorrow(monkeypatch))
+    real = business_time.now
+    monkeypatch.setattr(business_time, "now", lambda session: real(session) + timedelta(days=1))
     assert cli("report", "effect", "--at", at, "--output", tmp_path / "b.zip").code == 0
     with zipfile.ZipFile(tmp_path / "a.zip") as first, zipfile.ZipFile(tmp_path / "b.zip") as second:
         assert first.testzip() is None
@@ -84,12 +89,3 @@ def test_what_blocks_is_said_and_carried_in_a_note(cli, dossier, tmp_path):
     assert cli("report", "blockages", "--note", note).code == 2
     assert cli("report", "blockages", "--topic", "eau", "--note", tmp_path / "b.pdf").code == 2
     assert not (tmp_path / "b.pdf").exists()
-
-
-def _tomorrow(monkeypatch):
-    from datetime import timedelta
-
-    from workflow import business_time
-
-    real = business_time.now
-    return lambda session: real(session) + timedelta(days=1)

@@ -108,7 +108,7 @@ def test_a_common_blockage_leads_to_its_dossiers_and_to_a_note_of_one_page(porta
     page = boss.get("/rapport/blocages")
     (cause,) = told(page)["causes"][1:]
     assert cause[1:4] == ["2", "25", "14"]
-    assert told(page)["grid"][0][1:] == ["Lacq-Orthez", "64 Pyrénées-Atlantiques"] or len(told(page)["grid"][0]) == 3
+    assert sorted(told(page)["grid"][0][1:]) == ["64 Pyrénées-Atlantiques", "Lacq-Orthez"]
     for address, number in re.findall(r'<a href="(/rapport/dossiers[^"]+)">(\d+)', page.text):
         assert len(Tables(boss.get(unescape(address)).text).found[None][1:]) == int(number)
     (address,) = re.findall(r'<a href="(/rapport/blocages/note.pdf[^"]+)">', page.text)
