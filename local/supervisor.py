@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +71,6 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._kept: list[_Kept] = []
         self._lock = Lock(base / "supervisor.lock")
-        self._halt = threading.Event()
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -115,17 +113,8 @@ class Supervisor:
             kept.since = time.monotonic()
             self._kept.append(kept)
 
-    def run(self, *, every: float = 0.1) -> None:
-        """Keep everything alive until `halt` is called."""
-        while not self._halt.wait(every):
-            self.look()
-
-    def halt(self) -> None:
-        """Make `run` return; may be called from a signal handler."""
-        self._halt.set()
-
     def look(self) -> None:
-        """Start again what has ended, each when its wait is over."""
+        """Start again what has ended, each when its wait is over: to be called several times a second."""
         now = time.monotonic()
         for kept in self._kept:
             if kept.alive():

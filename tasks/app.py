@@ -6,6 +6,7 @@ lost costs one tick, and a tick that comes twice finds nothing left to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -23,10 +24,10 @@ TASK_SECONDS = 60
 SOFT_SECONDS = 30
 
 
-def make_app(settings: Settings) -> Celery:
-    """The application for these settings; importing it connects to nothing."""
+def make_app(settings: Settings, *, include: Sequence[str] = ("tasks.clockwork", "tasks.life")) -> Celery:
+    """The application for these settings, and the modules of tasks that its processes load; making it connects to nothing."""
     broker.install()
-    made = Celery("coupe-file", include=["tasks.clockwork", "tasks.life"])
+    made = Celery("coupe-file", include=list(include))
     made.conf.update(
         broker_url=settings.redis_url,
         broker_connection_retry_on_startup=True,
@@ -49,7 +50,7 @@ def make_app(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         timezone="UTC",
-        beat_scheduler="tasks.life:Beat",  # keeps no schedule on disk: any number of beats is safe
+        beat_scheduler="tasks.beat:Beat",  # keeps no schedule on disk: any number of beats is safe
         beat_max_loop_interval=settings.tick_seconds,
         beat_schedule={
             "tick": {

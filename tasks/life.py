@@ -9,13 +9,13 @@ import time
 import uuid
 from typing import Any
 
-from celery.beat import Scheduler
 from celery.utils.nodenames import host_format, worker_direct
 from kombu.exceptions import OperationalError
 from sqlalchemy import text
 
 from config.settings import read
 from states.errors import BadInput, Refused
+from tasks import beat
 from tasks.app import TASK_SECONDS, app
 from tasks.clockwork import sessions
 from workflow import business_time, reconcile
@@ -65,22 +65,10 @@ def asked(worker: str, *, patience: float = ANSWER_SECONDS) -> float:
     raise Refused("silent", f"le worker « {name} » n'a pas répondu en {patience:g} s")
 
 
-class Beat(Scheduler):  # type: ignore[misc]
-    """Celery's scheduler in memory, which notes each tick that has left: a file in `home`, touched. One beat a folder."""
-
-    def apply_async(self, *args: Any, **kwargs: Any) -> Any:
-        """Send, and note it; what could not be sent raises, and is not noted."""
-        sent = super().apply_async(*args, **kwargs)
-        note = read().home / "beat"
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.touch()
-        return sent
-
-
 def ticked() -> float:
     """Seconds since the beat of this machine last sent a tick. Raises Refused when that is too long ago, or never was."""
     chosen = read()
-    note = chosen.home / "beat"
+    note = beat.note(chosen)
     try:
         age = business_time.real_now().timestamp() - note.stat().st_mtime
     except OSError:

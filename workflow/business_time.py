@@ -91,12 +91,12 @@ def jump(session: Session, by: timedelta) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """Where driven business time stands: paused or not, what it waits for, and the next instant a dossier waits for."""
+    """Where driven business time stands: paused or not, busy with what is due, and the next instant something waits for."""
 
     now: datetime
     paused: bool
     busy: bool
-    next_wake: datetime | None
+    next: datetime | None
 
 
 def resume(session: Session) -> None:
@@ -109,14 +109,12 @@ def resume(session: Session) -> None:
     )
 
 
-_NEXT = "select min(wake_at) from dossiers where wake_at is not null and not stuck"
-_DRIVEN = f"""
-select business_now() as now, not running as paused, ({_NEXT}) as next_wake,
-       exists (select from pending)
-       or exists (select from notices n where n.state = 'queued' and n.attempts = 0 and n.not_before <= (select business_now()))
-       as busy
+_DRIVEN = """
+select business_now() as now, not running as paused, exists (select from pending) as pending,
+       least((select min(wake_at) from dossiers where wake_at is not null and not stuck),
+             (select min(not_before) from notices where state = 'queued' and attempts = 0)) as next
 from business_clock for update of business_clock
-"""  # noqa: S608  (constants of this module)
+"""
 _DRIVE = """
 update business_clock set anchor = business_now(), set_at = t, rate = :rate, until = t + :length
 from clock_timestamp() t
@@ -127,17 +125,17 @@ _HAIR = timedelta(microseconds=2)
 def drive(session: Session, *, rate: float, lease: timedelta) -> Driven:
     """Let business time run on at `rate` for one more `lease` of real time: the driver calls this again before it ends.
 
-    Time goes no further than the next instant that a dossier waits for, and not at all while something that is due was
-    not handled, told and sent: what happens at 18:00 is seen at 18:00. Without its driver, time stands still.
+    Time goes no further than the next instant that a dossier or a letter waits for, and not at all while something that is
+    due was not handled, told and sent: what happens at 18:00 is seen at 18:00. Without its driver, time stands still.
     """
     row = session.execute(text(_DRIVEN)).one()
-    busy = row.busy or (row.next_wake is not None and row.next_wake <= row.now)
+    busy = row.pending or (row.next is not None and row.next <= row.now)
     if not row.paused:
         length = timedelta(0)
         if not busy:
-            length = lease if row.next_wake is None else min(lease, (row.next_wake - row.now) / rate + _HAIR)
+            length = lease if row.next is None else min(lease, (row.next - row.now) / rate + _HAIR)
         session.execute(text(_DRIVE), {"rate": rate, "length": length})
-    return Driven(row.now, row.paused, busy, row.next_wake)
+    return Driven(row.now, row.paused, busy, row.next)
 
 
 def paused(session: Session) -> bool:

@@ -122,7 +122,7 @@ def test_a_second_supervisor_is_refused_and_told_the_pid_of_the_first(roof, base
 
 def test_nothing_outlives_a_supervisor_that_is_killed(base, soon, processes):
     script = f"""
-        import os, sys
+        import os, time
         from pathlib import Path
         from local.postgres import Postgres
         from local.supervisor import Program, Supervisor
@@ -131,7 +131,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(base, soon, processes):
         one = Supervisor(base, [Postgres(base), Valkey(base)], [Program("dormeur", {SLEEPER!r}, dict(os.environ))], lambda *_: None)
         one.hold(); one.start_servers(); one.start_programs()
         print(*one.pids().values(), flush=True)
-        one.run()
+        while True: time.sleep(0.1); one.look()
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, stdout=subprocess.PIPE, text=True
