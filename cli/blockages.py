@@ -40,7 +40,6 @@ def blockages(
 
     Avec --note, la note d'une page qui porte une cause à l'échelon interministériel.
     """
-    from config import settings
     from workflow import blockages as room
     from workflow import sheets
 
@@ -55,7 +54,7 @@ def blockages(
         made = room.make(make, asked, actor=actor)
     if note is not None and topic is not None:
         with whole(note) as part:
-            part.write_bytes(room.note(made, topic, operator=settings.read().operator))
+            part.write_bytes(room.note(made, topic, operator=database.settings().operator))
         say.line(f"{room.TITLE} : {note}")
     elif json:
         say.document(room.document(made))

@@ -87,10 +87,9 @@ def _form(output: Path) -> str:
 
 
 def _write(make: sessionmaker[Session], made: Made, actor: Actor, form: str, part: Path) -> None:
-    from config import settings
     from workflow import business_time, effect_file, evidence
 
-    operator = settings.read().operator
+    operator = database.settings().operator
     if form != EVIDENCE:
         effect_file.write(part, made, form, operator=operator)
         return

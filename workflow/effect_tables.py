@@ -111,6 +111,9 @@ SHARE_OF, LENGTH, BETWEEN, NUMBER_OF = (
     "%(at)s (%(low)s à %(high)s)",
     "%(at)s, n = %(n)s",
 )
+FATE = tuple(box for box in BOXES if box != "open_in_time")
+"""The boxes of what has a fate."""
+WAITED = ("resolution:over", "resolution:waiting")
 NOT_SHOWN_APART, TIME_OF = "écart non établi", "Part du temps : %s"
 
 
@@ -233,8 +236,9 @@ class Tables:
         if one["kept"] is None:
             yield Cell(self._(FEW) % fate if fate else self._(NO_DATA))
         else:
-            yield Cell(self._(SHARE_OF) % {"share": self._share(one["kept"]), "known": fate}, one["kept"])
-        yield self._wait(one["resolution"]["gross"])
+            said = self._(SHARE_OF) % {"share": self._share(one["kept"]), "known": fate}
+            yield Cell(said, one["kept"], ([f"kept:{box}" for box in FATE], narrow))
+        yield self._wait(one["resolution"]["gross"])._replace(behind=(WAITED, narrow) if one["dossiers"] else None)
 
     @staticmethod
     def _count(number: int, figures: Sequence[str], narrow: Mapping[str, str]) -> Cell:
@@ -288,7 +292,7 @@ class Tables:
     def _legal(self) -> Table:
         rows = tuple(
             (self._named(one), Cell(self._(self.made.clocks.get(found["clock"], found["clock"]))),
-             Cell(str(found["known"]), found["known"]), Cell(self.days(found["gained"]), found["gained"] / DAY),
+             self._count(found["known"], [f"{found['clock']}:{box}" for box in FATE], self.narrow(one["line"])), Cell(self.days(found["gained"]), found["gained"] / DAY),
              Cell(self.days(found["lost"]), found["lost"] / DAY), self._median(found, found["known"]))
             for one in self.lines for found in one["legal"]
         )  # fmt: skip

@@ -36,7 +36,7 @@ MOST = 20
 def parts(said: dict[str, Any]) -> Iterator[Part]:
     """The parts of the report, of what `states.nzia.plain` says."""
     rows = [
-        (name, str(one["begun"]), str(one["applications_refused"]), str(one["decisions_approved"]), str(one["decisions_refused"]),
+        (french.CHOICES.get(name, name), str(one["begun"]), str(one["applications_refused"]), str(one["decisions_approved"]), str(one["decisions_refused"]),
          _range(one["decided"]), str(one["extended"]), f"{one['open']} ({_range(one['open_ages'])})")
         for name, one in said["technologies"].items()
     ]  # fmt: skip
@@ -73,7 +73,7 @@ def write(path: Path, said: dict[str, Any], period: str, at: datetime, form: str
         spread, ages = one["decided"] or {}, one["open_ages"] or {}
         book.add(
             "Par technologie",
-            (name, one["begun"], one["applications_refused"], one["decisions_approved"], one["decisions_refused"], one["withdrawn"],
+            (french.CHOICES.get(name, name), one["begun"], one["applications_refused"], one["decisions_approved"], one["decisions_refused"], one["withdrawn"],
              one["extended"], spread.get("median"), spread.get("min"), spread.get("max"), one["decided_late"], one["open"],
              one["open_late"], ages.get("median")),
         )  # fmt: skip
