@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -13,14 +11,20 @@ from typing import Annotated, Any
 import typer
 
 from cli import database, say
+from cli.blockages import blockages
+from cli.chosen import settings
 from cli.door import REFUSED, Command, Group
+from cli.effect import effect
 from cli.options import As, At, Json, day, moment, reader
+from cli.report_options import From, OfDefinition, OfDepartement, OfRung, OfTerritory, OfTopic, OfUnit, To, whole
 from states import nzia as european
 from states import report as figures
 from states.errors import BadInput, shown
-from workflow import business_time, counters, export, report_file, sheets
+from workflow import business_time, counters, export, nzia_file, report_file, report_paper, sheets
 from workflow import report as room
 from workflow.report import Asked, Made
+from workflow.report_file import NO_DATA
+from workflow.typeset import Part
 
 report = typer.Typer(
     cls=Group,
@@ -29,27 +33,6 @@ report = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
-NO_DATA = "pas de donnée"
-WAITS = {"triage": "Orientation", "first_answer": "Première réponse", "resolution": "Résolution"}
-COUNTS = {
-    "dossiers": "Dossiers", "open": "ouverts", "open_late": "ouverts en retard", "resolved": "résolus",
-    "withdrawn": "retirés par le porteur", "escalated": "avec échelon saisi", "reminded": "avec rappel",
-    "vacant": "avec échelon vacant", "reopened": "rouverts",
-}  # fmt: skip
-TOTALS = {
-    "escalations": "Échelons saisis", "escalations_by_clock": "dont par l'horloge", "reminders": "Rappels",
-    "vacancies": "Échelons vacants passés", "reopenings": "Réouvertures",
-}  # fmt: skip
-PARTIES = {"holder": "Porteur", "third_party": "Tiers", "nobody": "Personne"}
-
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="DATE", help="Dossiers déposés depuis ce jour, compris.", show_default=False),
-]
-To = Annotated[
-    str | None,
-    typer.Option("--to", metavar="DATE", help="Dossiers déposés jusqu'à ce jour, compris.", show_default=False),
-]
 
 
 @report.callback()
@@ -57,32 +40,12 @@ def main(
     ctx: typer.Context,
     since: From = None,
     until: To = None,
-    unit: Annotated[
-        str | None,
-        typer.Option("--unit", metavar="UNITÉ", help="Une administration, par son code.", show_default=False),
-    ] = None,
-    territory: Annotated[
-        str | None,
-        typer.Option(
-            "--territory", metavar="CODE", help="Un Territoire d'industrie, par son code.", show_default=False
-        ),
-    ] = None,
-    area: Annotated[
-        str | None,
-        typer.Option("--departement", metavar="CODE", help="Un département, par son code.", show_default=False),
-    ] = None,
-    topic: Annotated[
-        str | None, typer.Option("--topic", metavar="SUJET", help="Un sujet, par son code.", show_default=False)
-    ] = None,
-    rung: Annotated[
-        str | None, typer.Option("--rung", metavar="NOM", help="Un échelon, par son nom.", show_default=False)
-    ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--definition", metavar="NOM[@VERSION]", help="Une définition, ou une version d'elle.", show_default=False
-        ),
-    ] = None,
+    unit: OfUnit = None,
+    territory: OfTerritory = None,
+    area: OfDepartement = None,
+    topic: OfTopic = None,
+    rung: OfRung = None,
+    version: OfDefinition = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -139,10 +102,15 @@ def _check_listing(listing: str | None, made: Made) -> None:
         return
     known = set(figures.COUNTS) | {f"{wait}:{how}" for wait in figures.WAITS for how in ("over", "waiting")}
     known |= {f"{clock}:{box}" for clock in made.clocks for box in figures.BOXES}
+    known |= {f"kept:{box}" for box in figures.BOXES}
     known |= {f"age:{place}" for place in range(len(figures.AGES) + 1)}
     if listing not in known and not listing.startswith(("court:", "moved:")):
         accepted = ", ".join(sorted(made.figures)[:12]) or "aucun : il n'y a pas de donnée"
         raise BadInput("figure", f"chiffre inconnu : « {shown(listing)} »", field="--list", accepted=accepted)
+
+
+report.command("effect", cls=Command)(effect)
+report.command("blockages", cls=Command)(blockages)
 
 
 @report.command("verify", cls=Command)
@@ -177,7 +145,16 @@ def verify(
 
 
 @report.command("nzia", cls=Command)
-def nzia(since: From = None, until: To = None, as_: As = None, json: Json = False) -> None:
+def nzia(
+    since: From = None,
+    until: To = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FICHIER", help="Le fichier à écrire : .xlsx ou .pdf.", show_default=False),
+    ] = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
     """Le rapport du règlement (UE) 2024/1735 (NZIA), article 42, paragraphe 2, point e), sur les projets de la base.
 
     Par technologie : procédures engagées, demandes refusées, décisions et leur durée, prolongations comprises ; les procédures en cours à côté, et ce qui manque pour être complet.
@@ -185,6 +162,9 @@ def nzia(since: From = None, until: To = None, as_: As = None, json: Json = Fals
     begins, ends = room.period(day(since, "--from"), day(until, "--to"))
     if begins is None or ends is None:
         raise BadInput("period", "la période du rapport est à dire", field="--from", accepted="--from DATE --to DATE")
+    if output is not None and output.suffix not in nzia_file.FORMS:
+        words = f"« {shown(output.name)} » ne dit pas de forme connue"
+        raise BadInput("output", words, field="--output", accepted="un nom qui finit par .xlsx ou .pdf")
     with database.sessions() as make:
         with make() as session:
             actor, now = reader(session, as_), business_time.now(session)
@@ -192,40 +172,23 @@ def nzia(since: From = None, until: To = None, as_: As = None, json: Json = Fals
         found = european.nzia(
             ((reference, facts) for _, reference, facts in given), since=begins, until=ends, now=now, zone=room.ZONE
         )
-    said = european.plain(found)
-    if json:
-        say.document({"from": since, "to": until, "at": min(now, ends), **said})
-        return
-    _european(said, f"du {begins:%d/%m/%Y} au {ends - timedelta(days=1):%d/%m/%Y}")
+    said, at = european.plain(found), min(now, ends)
+    period = f"du {begins:%d/%m/%Y} au {ends - timedelta(days=1):%d/%m/%Y}"
+    if output is not None:
+        with whole(output) as part:
+            nzia_file.write(part, said, period, at, output.suffix, operator=settings().operator)
+        say.line(f"{nzia_file.TITLE} : {output}")
+    elif json:
+        say.document({"from": since, "to": until, "at": at, **said})
+    else:
+        say.line(f"{nzia_file.ARTICLE}, {period}", style="bold")
+        for one in nzia_file.parts(said):
+            _part(one)
 
 
-def _european(said: dict[str, Any], period: str) -> None:
-    say.line(f"Règlement (UE) 2024/1735, article 42(2)(e), {period}", style="bold")
-    if not said["technologies"]:
-        say.line(f"{NO_DATA.capitalize()} : aucun projet dans cette période.")
-    rows = []
-    for name, one in said["technologies"].items():
-        spread, ages = one["decided"], one["open_ages"]
-        rows.append(
-            (name, str(one["begun"]), str(one["applications_refused"]), str(one["decisions_approved"]),
-             str(one["decisions_refused"]), _range(spread), str(one["extended"]), f"{one['open']} ({_range(ages)})")
-        )  # fmt: skip
-    heads = ("Technologie", "Engagées", "Demandes refusées", "Accordées", "Refusées", "Durée des décidées")
-    say.table((*heads, "Prolongées", "En cours (âge)"), rows)
-    say.line("Il manque, pour être complet", style="bold")
-    for one in said["missing"]:
-        say.line(f"- {one['text']} : {', '.join(one['dossiers'][:20])}")
-    for words in said["never_here"]:
-        say.line(f"- {words}")
-
-
-def _range(spread: dict[str, float] | None) -> str:
-    if spread is None:
-        return NO_DATA
-    return f"médiane {spread['median']:g} jours, de {spread['min']:g} à {spread['max']:g}".replace(".", ",")
-
-
-FORMATS = ("csv", "xlsx", "xes", "ocel")
+FORMATS = ("csv", "xlsx", "pdf", "xes", "ocel")
+BOUND = ("xlsx", "pdf")
+"""What is written only to a file."""
 
 
 @report.command("export", cls=Command)
@@ -234,7 +197,7 @@ def export_(
         str,
         typer.Argument(
             metavar="FORME",
-            help="csv (Excel français), xlsx (deux feuilles), xes ou ocel (OCEL 2.0, JSON) pour la fouille de processus.",
+            help="csv (Excel français), xlsx (deux feuilles), pdf (le rapport sur papier), xes ou ocel (OCEL 2.0, JSON) pour la fouille de processus.",
             show_default=False,
             autocompletion=lambda: list(FORMATS),
         ),
@@ -250,11 +213,11 @@ def export_(
     at: At = None,
     as_: As = None,
 ) -> None:
-    """Exporte les dossiers (csv, xlsx) ou le journal (xes, ocel), à la suite, sans texte ni personne."""
+    """Exporte les dossiers (csv, xlsx), le journal (xes, ocel) ou le rapport (pdf), sans texte ni personne."""
     if form not in FORMATS:
         raise BadInput("form", f"forme inconnue : « {shown(form)} »", field="FORME", accepted=", ".join(FORMATS))
-    if form == "xlsx" and output is None:
-        raise BadInput("output", "un classeur ne s'écrit que dans un fichier", field="--output", accepted="un fichier")
+    if form in BOUND and output is None:
+        raise BadInput("output", "cette forme ne s'écrit que dans un fichier", field="--output", accepted="un fichier")
     asked = Asked(day(since, "--from"), day(until, "--to"))
     with database.sessions() as make:
         with make() as session:
@@ -264,11 +227,17 @@ def export_(
         when = moment(at) or now
         if when > now:
             raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
+        if form == "pdf":
+            assert output is not None  # noqa: S101  (refused above)
+            made = room.make(make, asked, actor=actor, at=when)
+            with whole(output) as part:
+                part.write_bytes(report_paper.pdf(made, asked, operator=settings().operator))
+            return
         every = room.stream(make, actor=actor, at=when)
         rows = ((ref, room.told(facts, coded, key)) for key, ref, facts in every if wanted.dossier(facts))
         if form == "xlsx":
             assert output is not None  # noqa: S101  (refused above)
-            with _file(output) as part:
+            with whole(output) as part:
                 export.book(part, rows, known, labels, when)
             return
         if form == "csv":
@@ -280,23 +249,9 @@ def export_(
                 sys.stdout.buffer.write(piece.encode())
             sys.stdout.buffer.flush()
             return
-        with _file(output) as path, path.open("wb") as file:
+        with whole(output) as path, path.open("wb") as file:
             for piece in body:
                 file.write(piece.encode())
-
-
-@contextmanager
-def _file(output: Path) -> Iterator[Path]:
-    """A file beside the one wanted, which takes its place when it is whole: nothing half-written. Raises BadInput."""
-    part = output.with_name(f".{output.name}.part")
-    try:
-        yield part
-        part.replace(output)
-    except OSError as error:
-        words = f"« {shown(str(output))} » ne peut pas être écrit ({error.strerror})"
-        raise BadInput("output", words, field="--output", accepted="un fichier dans un répertoire où écrire") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # --- for a person -----------------------------------------------------------------------------------------------------
@@ -305,109 +260,24 @@ def _file(output: Path) -> Iterator[Path]:
 def told(made: Made, asked: Asked) -> None:
     """The report for a person."""
     said = figures.plain(made.report)
-    say.fact("Dossiers déposés", _period(asked))
+    say.fact("Dossiers déposés", report_file.period(asked))
     say.fact("Tel que su le", say.short(made.report.now))
     if not said["counts"]["dossiers"] and not said["clocks"]:
         say.line(f"{NO_DATA.capitalize()} : aucun dossier.")
         return
-    say.line(" · ".join(f"{words} : {said['counts'][name]}" for name, words in COUNTS.items()))
-    say.line(" · ".join(f"{words} : {said['totals'][name]}" for name, words in TOTALS.items()))
-    _waits(said)
-    for family, title in report_file.FAMILIES.items():
-        _clocks(title, [one for one in said["clocks"] if one["family"] == family], made)
-    _court(said, made)
-    _ages(said)
-    if asked.by is not None:
-        _groups(made)
+    say.line(" · ".join(f"{words} : {said['counts'][name]}" for name, words in report_paper.COUNTS.items()))
+    say.line(" · ".join(f"{words} : {said['totals'][name]}" for name, words in report_paper.TOTALS.items()))
+    for part in report_paper.parts(made, asked, said):
+        _part(part)
 
 
-def _period(asked: Asked) -> str:
-    if asked.first is None and asked.last is None:
-        return "depuis toujours"
-    begins = "depuis toujours" if asked.first is None else f"du {asked.first:%d/%m/%Y}"
-    return begins if asked.last is None else f"{begins} au {asked.last:%d/%m/%Y}"
-
-
-def _waits(said: dict[str, Any]) -> None:
+def _part(part: Part) -> None:
     say.line()
-    say.line("Attentes, dossiers encore en attente compris (Kaplan-Meier, intervalle à 95 %)", style="bold")
-    rows = []
-    for name, both in said["waits"].items():
-        for which, words in (("gross", "brut"), ("net", "net des demandes")):
-            found = both[which]
-            rows.append(
-                (WAITS[name], words, *((NO_DATA, "", "") if found is None else (
-                    f"{found['over']} sur {found['waited']}", _quantile(found, "p50"), _quantile(found, "p90"))))
-            )  # fmt: skip
-    say.table(("Attente", "Temps", "Venue", "Médiane", "90 %"), rows)
-
-
-def _quantile(found: dict[str, Any], name: str) -> str:
-    if found[name] is None:
-        return "pas encore atteint"
-    low, high = found[f"{name}_interval"]
-    return f"{days(found[name])} ({days(low)} à {days(high)})"
-
-
-def days(seconds: float | None) -> str:
-    """A duration in days, as French writes it."""
-    return "?" if seconds is None else f"{seconds / timedelta(days=1).total_seconds():.1f} j".replace(".", ",")
-
-
-def _clocks(title: str, found: list[dict[str, Any]], made: Made) -> None:
-    say.line()
-    say.line(title, style="bold")
-    if not found:
-        say.line(f"{NO_DATA.capitalize()}.")
-        return
-    rows = []
-    for one in found:
-        kept = NO_DATA if one["kept"] is None else f"{100 * one['kept']:.0f} % de {one['known']}"
-        rows.append(
-            (made.clocks.get(one["clock"], one["clock"]), *(str(one[box]) for box in figures.BOXES), kept,
-             _quantile(one["gross"], "p50"), _quantile(one["net"], "p50"))
-        )  # fmt: skip
-    heads = ("Délai", "En cours à temps", "En cours dépassé", "Clos à temps", "Clos en retard", "Tenu", "Médiane brute")
-    say.table((*heads, "Médiane nette"), rows)
-
-
-def _court(said: dict[str, Any], made: Made) -> None:
-    say.line()
-    say.line("Qui a eu la balle", style="bold")
-    if not said["court"]:
-        say.line(f"{NO_DATA.capitalize()}.")
-    rows = []
-    for party, one in said["court"].items():
-        kind, _, key = party.partition(":")
-        name = made.units[int(key)][1] if kind == "unit" else PARTIES[party]
-        rows.append((name, days(one["seconds"]), f"{100 * one['share']:.0f} %"))
-    say.table(("Partie", "Temps", "Part"), rows)
-
-
-def _ages(said: dict[str, Any]) -> None:
-    say.line()
-    say.line("Âge des dossiers ouverts", style="bold")
-    say.table(("Âge", "Dossiers"), [(report_file.age(one), str(one["open"])) for one in said["ages"]])
-
-
-def _groups(made: Made) -> None:
-    say.line()
-    rows = []
-    for name, one in sorted(made.report.groups.items()):
-        said = figures.plain(one)
-        late = sum(each["open_late"] + each["closed_late"] for each in said["clocks"])
-        fate = sum(each["known"] for each in said["clocks"] if each["family"] == "commitment")
-        kept = sum(each["closed_in_time"] for each in said["clocks"] if each["family"] == "commitment")
-        wait = said["waits"]["resolution"]["gross"]
-        rows.append(
-            (name or NO_DATA, str(said["counts"]["dossiers"]), str(said["counts"]["open"]), str(said["counts"]["open_late"]),
-             str(late), f"{100 * kept / fate:.0f} % de {fate}" if fate else NO_DATA,
-             NO_DATA if wait is None else _quantile(wait, "p50"))
-        )  # fmt: skip
-    say.table(
-        ("Groupe", "Dossiers", "Ouverts", "Ouverts en retard", "Promesses en retard", "Engagements tenus", "Résolution, médiane"),
-        rows,
-    )  # fmt: skip
+    say.line(part.title, style="bold")
+    if part.rows:
+        say.table(part.head, part.rows)
+    for words in (*part.paragraphs, *(f"- {item}" for item in part.items)):
+        say.line(words)
 
 
 def _list(made: Made, listing: str, *, json: bool, as_csv: bool) -> None:

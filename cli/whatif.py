@@ -9,13 +9,14 @@ import typer
 from cli import database, say
 from cli.crossing import Rungs, States
 from cli.options import Json, day, pairs
-from cli.report import From, To, days
+from cli.report_options import From, To
 from cli.shipped import sound
 from states import report as figures
 from states.definition import parse
 from states.machine import Compiled
 from workflow import export, report
 from workflow import whatif as room
+from workflow.effect_tables import days
 from workflow.whatif import Outcome, Side
 
 FIRST = 10

@@ -124,6 +124,8 @@ class Facts:
     reopened: int = 0
     path: tuple[str, ...] = ()
     """The rungs that it was on, in order."""
+    climbs: tuple[tuple[datetime, str], ...] = ()
+    """Each escalation: when it counts, and the rung that it came to."""
     beside: bool = False
     """Whether it is no dossier of a holder, but what a service is asked about one."""
 
@@ -185,6 +187,7 @@ class _Draft:
         self.left = False
         self.rung: str | None = None
         self.path: list[str] = []
+        self.climbs: list[tuple[datetime, str]] = []
         self.running: dict[str, tuple[Clock, str]] = {}
         self.promises: list[Promise] = []
         self.turns: list[tuple[datetime, str]] = [(first.effective, NOBODY)]
@@ -225,6 +228,8 @@ class _Draft:
         if line.kind in line.kinds.climbs:
             self.escalations += 1
             self.by_clock += line.role == SYSTEM.role
+            if self.rung is not None:
+                self.climbs.append((line.effective, self.rung))
         self.vacant.update(line.facts.get("vacant", ()))
 
     def _turn(self, line: Line) -> None:
@@ -286,6 +291,7 @@ class _Draft:
             tuple(sorted(self.vacant)),
             self.reopened,
             tuple(self.path),
+            tuple(self.climbs),
             self.line.kinds.beside,
         )
 

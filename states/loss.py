@@ -13,12 +13,11 @@ from datetime import timedelta
 
 from states.counters import COURT, LATE_BY
 from states.court import HOLDER, THIRD_PARTY
-from states.report import BOXES
+from states.report import BOXES, COMMITMENT
 
 MEASURABLE = 10
 LEAST = timedelta(hours=1)
 """Less is the breath of the clock, which acts strictly after a date."""
-COMMITMENT = "commitment"
 _LATE = ("open_late", "closed_late")
 Figure = tuple[str, str, str]
 

@@ -25,6 +25,7 @@ COUNTS = (
 escalated, reminded of, that passed over a vacant rung, that were opened again."""
 TOTALS = ("escalations", "escalations_by_clock", "reminders", "vacancies", "reopenings")
 AGES = (timedelta(days=7), timedelta(days=30), timedelta(days=90), timedelta(days=180))
+COMMITMENT = "commitment"
 _NONE = timedelta(0)
 
 
@@ -157,6 +158,8 @@ class Report:
             if holds[name]:
                 self.counts[name] += 1
                 yield name
+        if stands := standing(facts, self.now):
+            yield f"kept:{stands}"
         given = (facts.escalations, facts.by_clock, facts.reminders, len(facts.vacant), facts.reopened)
         self.totals.update(dict(zip(TOTALS, given, strict=True)))
         if is_open:
@@ -168,6 +171,17 @@ class Report:
     def curve(self, wait: str, which: str = "gross") -> Curve:
         """How long a wait takes, with those that still wait."""
         return survival.curve(self.waits[wait][which])
+
+
+def standing(facts: Facts, now: datetime) -> str | None:
+    """Which of the four boxes a dossier is in by its commitments: late from the first that was not kept, or is not any
+    more; None when it has none.
+    """
+    promised = [one for one in facts.promises if one.family == COMMITMENT]
+    if not promised:
+        return None
+    late = any(one.late(now) for one in promised)
+    return f"{'open' if facts.closed is None else 'closed'}_{'late' if late else 'in_time'}"
 
 
 def waits(facts: Facts, now: datetime) -> Iterator[tuple[str, tuple[datetime, datetime, bool]]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -61,14 +61,19 @@ class Curve:
 
     def quantile(self, share: float) -> Quantile:
         """The shortest time by which that share of all is over: 0.5 is the median."""
-        return Quantile(
-            self._crosses(lambda step: step.waiting, 1 - share),
-            self._crosses(lambda step: step.low, 1 - share),
-            self._crosses(lambda step: step.high, 1 - share),
-        )
+        return quantile(self.steps, share)
 
-    def _crosses(self, height: Callable[[Step], float], left: float) -> timedelta | None:
-        return next((step.time for step in self.steps if height(step) <= left + _EQUAL), None)
+
+def quantile(found: Iterable[Step], share: float) -> Quantile:
+    """The shortest time by which that share of all is over, from the steps of a curve, in one pass."""
+    left, at, low, high = 1 - share + _EQUAL, None, None, None
+    for step in found:
+        low = step.time if low is None and step.low <= left else low
+        at = step.time if at is None and step.waiting <= left else at
+        if step.high <= left:
+            high = step.time
+            break
+    return Quantile(at, low, high)
 
 
 def curve(lasted: Iterable[tuple[timedelta, bool]]) -> Curve:
@@ -80,15 +85,19 @@ def curve(lasted: Iterable[tuple[timedelta, bool]]) -> Curve:
     for length, ended in lasted:
         (over if ended else left)[length] += 1
     total = over.total() + left.total()
-    at_risk, waiting, spread, steps = total, 1.0, 0.0, []
-    for time in sorted(over.keys() | left.keys()):
-        events = over[time]
+    counted = ((time, over[time], left[time]) for time in sorted(over.keys() | left.keys()))
+    return Curve(total, over.total(), tuple(steps(counted, total)))
+
+
+def steps(counted: Iterable[tuple[timedelta, int, int]], total: int) -> Iterator[Step]:
+    """The steps of a curve, one by one: in order of time, for how many it came then, and how many were seen no longer."""
+    at_risk, waiting, spread = total, 1.0, 0.0
+    for time, events, left in counted:
         if events:
             waiting *= (at_risk - events) / at_risk
             spread += events / (at_risk * (at_risk - events)) if at_risk > events else math.inf
-            steps.append(Step(time, at_risk, events, waiting, *_interval(waiting, spread)))
-        at_risk -= events + left[time]
-    return Curve(total, over.total(), tuple(steps))
+            yield Step(time, at_risk, events, waiting, *_interval(waiting, spread))
+        at_risk -= events + left
 
 
 def _interval(waiting: float, spread: float) -> tuple[float, float]:

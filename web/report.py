@@ -27,10 +27,10 @@ from states import report as figures
 from states.counters import FLOW
 from states.errors import BadInput, shown
 from states.facts import Facts
-from states.loss import COMMITMENT
+from states.report import COMMITMENT
 from web.telling import FAMILIES, Telling, clocks_of, losing
 from web.visit import ManagerVisit, Visit
-from workflow import business_time, export, report, report_file, sheets, sums
+from workflow import business_time, export, report, report_file, report_paper, sheets, sums
 from workflow.report import Asked
 from workflow.report_choices import Choices, choices
 
@@ -47,7 +47,7 @@ LISTED = 500
 BOOK = 50_000
 """How many dossiers a book is made of; beyond, the CSV has no bound."""
 MOST_LETTERS = 100
-FORMS = ("chiffres.csv", "chiffres.json", "liste.csv", "dossiers.csv", "dossiers.xlsx")
+FORMS = ("chiffres.csv", "chiffres.json", "chiffres.pdf", "liste.csv", "dossiers.csv", "dossiers.xlsx")
 
 
 @dataclass(slots=True)
@@ -113,7 +113,8 @@ class Page:
         )  # fmt: skip
 
 
-def _page(visit: Visit) -> Page:
+def opened(visit: Visit) -> Page:
+    """A page of the report, with what its address asks."""
     with visit.reading() as session:
         asked, offered = question(session, visit.request.query_params), choices(session)
     here = visit.request.url.path
@@ -129,7 +130,7 @@ def _page(visit: Visit) -> Page:
 @router.get("/rapport")
 def promises(visit: ManagerVisit) -> HTMLResponse:
     """Where time is lost: promises, who had the ball, where and when, from rung to rung."""
-    page = _page(visit)
+    page = opened(visit)
     found = None
     if not page.asked.problems:
         try:
@@ -159,7 +160,7 @@ def promises(visit: ManagerVisit) -> HTMLResponse:
 @router.get("/rapport/attentes")
 def waits(visit: ManagerVisit) -> HTMLResponse:
     """How long dossiers wait, with those that still do; how old the open ones are."""
-    page = _page(visit)
+    page = opened(visit)
     made = _made(page, visit)
     if made is None:
         return page.show("report_waits.html", told=None)
@@ -208,7 +209,7 @@ def _made(page: Page, visit: Visit, *, listing: list[str] | None = None) -> repo
 @router.get("/rapport/dossiers")
 def behind(visit: ManagerVisit) -> HTMLResponse:
     """The dossiers behind a figure: references, places, dates; no text and no person."""
-    page = _page(visit)
+    page = opened(visit)
     made = _made(page, visit, listing=page.asked.chiffre)
     listed = made.listed if made is not None else []
     return page.show(
@@ -235,6 +236,9 @@ def files(visit: ManagerVisit, form: str) -> Response:
         return _dossiers(visit, found.asked, now, form, name)
     listing = found.chiffre if form == "liste.csv" else ()
     made = report.make(visit.make, found.asked, actor=visit.actor, listing=listing, most=sums.MOST)
+    if form == "chiffres.pdf":
+        body = report_paper.pdf(made, found.asked, operator=visit.settings.operator)
+        return Response(body, media_type="application/pdf", headers=_named(name))
     if form == "chiffres.json":
         return _file(iter([orjson.dumps(report_file.document(made, found.asked)).decode()]), "application/json", name)
     rows = report_file.listed(made) if form == "liste.csv" else report_file.lines(made)
@@ -269,4 +273,8 @@ def _dossiers(visit: Visit, asked: Asked, now: datetime, form: str, name: str) -
 
 
 def _file(body: Iterator[str], kind: str, name: str) -> StreamingResponse:
-    return StreamingResponse(body, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
+    return StreamingResponse(body, media_type=kind, headers=_named(name))
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{name}"'}

@@ -10,8 +10,9 @@ from typing import Any
 
 from states import loss, survival
 from states.counters import FLOW, LATE_BY, MOVED
-from states.loss import COMMITMENT, MEASURABLE, Loss, Most
-from states.report import BOXES, WAITS, Report
+from states.effect import OUTSIDE
+from states.loss import MEASURABLE, Loss, Most
+from states.report import BOXES, COMMITMENT, WAITS, Report
 from states.survival import Curve
 from web import pictures
 from web.pictures import Bar, Cell, Line, Picture, Stop
@@ -93,8 +94,10 @@ class Telling:
         if by == "month":
             last = (value.replace(day=28) + 4 * DAY).replace(day=1) - DAY
             return f"{value:%Y-%m}", {"du": value.isoformat(), "au": last.isoformat()}
+        if not value and by == "territory":
+            return self._("Hors Territoire d'industrie"), {"territoire": OUTSIDE}
         if not value:
-            return self._("Hors Territoire d'industrie") if by == "territory" else self._("pas de donnée"), None
+            return self._("pas de donnée"), None
         if by == "unit":
             code, name = self.choices.numbers.get(value, ("", ""))
             return name, {"administration": code}

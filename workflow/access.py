@@ -144,7 +144,7 @@ def _kept(actor: Actor, *, but: str = "") -> str:
 @cache
 def _state() -> str:
     """Whether the unit of an actor is a service of the State: no operator, nothing of a collectivity."""
-    local = ", ".join(f"'{name}'" for name, kind in shipped.kinds().items() if kind.get("of") == "local")
+    local = ", ".join(f"'{name}'" for name in sorted(shipped.local_kinds()))
     return f"""coalesce((select s.level not in ('operator', 'territory') and not coalesce(s.kinds && array[{local}], false)
         from units s where s.id = :scope), false)"""  # noqa: S608  (names of our own file)
 

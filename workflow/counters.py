@@ -127,11 +127,12 @@ class Difference:
     text: str
 
 
-_ROWS = """
+_EACH = """
 select d.id, d.seq, f.seq, f.counted,
        exists (select from pending p where p.dossier_id = d.id) from dossiers d
-left join facts f on f.dossier_id = d.id where d.id > %(last)s order by d.id limit %(limit)s
-"""
+left join facts f on f.dossier_id = d.id where """
+_ROWS = f"{_EACH} d.id > %(last)s order by d.id limit %(limit)s"
+_SOME = f"{_EACH} d.id = any(%(ids)s) order by d.id"
 _SUMS = f"""
 with reckoned as (
     select cast(e ->> 0 as date) as month, e ->> 1 as departement, e ->> 2 as topic, e ->> 3 as definition,
@@ -169,6 +170,12 @@ def verify(make: sessionmaker[Session], *, chunk: int = CHUNK) -> Iterator[tuple
         with make() as session:
             wrong = connection(session).execute(_SUMS, {"month": each}).fetchall()
         yield read, [Difference(None, _sum(row)) for row in wrong]
+
+
+def verify_ids(session: Session, ids: Iterable[int]) -> list[Difference]:
+    """The same for what some dossiers add, in the session's transaction; the sums are not looked at."""
+    rows = connection(session).execute(_SOME, {"ids": list(ids)}, binary=True).fetchall()
+    return [one for row in rows for one in _check(session, *row)]
 
 
 def _check(

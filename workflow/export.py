@@ -97,7 +97,7 @@ def _chunks(
     with make() as session:
         coded = report.unnamed(session, actor)
     for key, reference, facts in report.stream(make, actor=actor, at=at):
-        if wanted.dossier(facts):
+        if wanted.dossier(facts) and wanted.at(facts.unit, facts.rung):
             chunk.append((key, reference, report.told(facts, coded, key)))
         if len(chunk) == report.CHUNK:
             yield chunk

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from states import loss
 from states.dossier import Actor
 from states.explanation import LANGUAGES
-from states.loss import COMMITMENT, MEASURABLE, Loss, Most
-from states.report import BOXES
+from states.loss import MEASURABLE, Loss, Most
+from states.report import BOXES, COMMITMENT
 from workflow import business_time, installation, report_choices, sums
 from workflow.outbox import ATTEMPTS, BACK_OFF, BACK_OFF_MOST, LEASE
 from workflow.report import ZONE, Asked

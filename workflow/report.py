@@ -22,6 +22,7 @@ from config.geography.france import france
 from config.geography.search import UnknownPlaceError
 from states import facts as core
 from states.dossier import Actor
+from states.effect import INSIDE, OUTSIDE
 from states.errors import BadInput, shown
 from states.facts import Facts, Kinds, Line
 from states.report import Report, Wanted
@@ -92,20 +93,15 @@ def make(
     number of dossiers. Raises BadInput.
     """
     with sessions() as session:
-        now = business_time.now(session)
-        if at is not None and at > now:
-            raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
+        now, near = reading(session, asked, actor=actor, at=at, most=most)
         found = wanted(session, asked)
-        near = around(session, asked) if at is None else EVERYWHERE
-        if most is not None:
-            bounded(session, actor, near, most)
         units = {row[0]: (row[1], row[2]) for row in session.execute(text("select id, code, name from units"))}
         called = labels(session)
         coded = unnamed(session, actor) if listing else frozenset()
         by = None if asked.by is None else _by(asked.by, found, units, perimeters(session))
     listed = (listing,) if isinstance(listing, str) else listing
-    made = Made(Report(at or now, found, by), units, called)
-    for key, reference, facts in stream(sessions, actor=actor, at=at or now, near=near):
+    made = Made(Report(now, found, by), units, called)
+    for key, reference, facts in stream(sessions, actor=actor, at=now, near=near):
         figures = made.report.add(facts)
         made.figures.update(figures)
         if times := sum(figures[name] for name in listed):
@@ -114,6 +110,21 @@ def make(
                        facts.closed, times)
             )  # fmt: skip
     return made
+
+
+def reading(
+    session: Session, asked: Asked, *, actor: Actor, at: datetime | None, most: int | None
+) -> tuple[datetime, Scope]:
+    """As of when a report is, and which dossiers are worth reading for it. Raises BadInput: a time to come, or more dossiers
+    than `most`.
+    """
+    now = business_time.now(session)
+    if at is not None and at > now:
+        raise BadInput("at", "cet instant est à venir", field="--at", accepted=f"au plus tard {now.isoformat()}")
+    near = around(session, asked) if at is None else EVERYWHERE
+    if most is not None:
+        bounded(session, actor, near, most)
+    return at or now, near
 
 
 # --- the facts of many ------------------------------------------------------------------------------------------------
@@ -240,8 +251,8 @@ def around(session: Session, asked: Asked) -> Scope:
     if asked.departement is not None:
         params["near_area"] = f"{asked.departement}%"
         conditions.append("d.data ->> 'commune' like :near_area")
-    if asked.territory is not None:
-        params["near_communes"] = territories.communes(territories.versions(session), asked.territory)
+    if asked.territory not in (None, INSIDE, OUTSIDE):
+        params["near_communes"] = territories.communes(territories.versions(session), asked.territory or "")
         conditions.append("d.data ->> 'commune' = any(:near_communes)")
     return Scope(" and ".join(conditions) or "true", params)
 
@@ -302,13 +313,14 @@ def _place(session: Session, asked: Asked) -> Callable[[str | None, datetime], b
         _known("--departement", area, france().departements, "département inconnu")
     if territory is None:
         return None if area is None else lambda commune, _: commune is not None and departement(commune) == area
-    _known("--territory", territory, territories.codes(session), "territoire d'industrie inconnu")
+    _known("--territory", territory, {*territories.codes(session), INSIDE, OUTSIDE}, "territoire d'industrie inconnu")
     known = perimeters(session)
 
     def inside(commune: str | None, on: datetime) -> bool:
-        return (area is None or (commune is not None and departement(commune) == area)) and territory in known(
-            commune, on
-        )
+        if area is not None and (commune is None or departement(commune) != area):
+            return False
+        found = known(commune, on)
+        return bool(found) == (territory == INSIDE) if territory in (INSIDE, OUTSIDE) else territory in found
 
     return inside
 

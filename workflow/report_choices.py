@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.geography.france import france
+from states.effect import INSIDE, OUTSIDE
 from workflow import definitions, report, words
 
 
@@ -26,6 +27,8 @@ class Choices:
     numbers: Mapping[int, tuple[str, str]]
 
 
+GROUPS = {INSIDE: "Dans un Territoire d'industrie", OUTSIDE: "Hors Territoire d'industrie"}
+"""The two groups of territories, as choices."""
 _UNITS = """
 select u.id, u.code, u.name from units u where u.id in (select unit_id from counters union select unit_id from dossiers)
 order by u.name, u.code
@@ -46,7 +49,8 @@ def choices(session: Session) -> Choices:
         versions[f"{one.id}@{one.version}"] = f"{one.title or one.id}, version {one.version}"
     return Choices(
         {row.code: row.name for row in units},
-        {row.code: row.name for row in session.execute(text(_TERRITORIES))},
+        GROUPS
+        | {row.code: row.name for row in session.execute(text(_TERRITORIES))},
         {code: one.name for code, one in sorted(france().departements.items())},
         dict(sorted(topics.items(), key=lambda item: item[1])),
         rungs, versions, report.labels(session), {row.id: (row.code, row.name) for row in units},

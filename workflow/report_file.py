@@ -10,6 +10,7 @@ from workflow.report import Asked, Made
 from workflow.sheets import Row
 
 FAMILIES = {"commitment": "Engagements de service", "legal": "Délais légaux"}
+NO_DATA = "pas de donnée"
 
 
 def document(made: Made, asked: Asked) -> dict[str, Any]:
@@ -89,3 +90,11 @@ def age(one: dict[str, Any]) -> str:
     if one["to_days"] is None:
         return f"{one['from_days']} jours et plus"
     return f"de {one['from_days']} à {one['to_days']} jours"
+
+
+def period(asked: Asked) -> str:
+    """The period that is asked about, in words."""
+    if asked.first is None and asked.last is None:
+        return "depuis toujours"
+    begins = "depuis toujours" if asked.first is None else f"du {asked.first:%d/%m/%Y}"
+    return begins if asked.last is None else f"{begins} au {asked.last:%d/%m/%Y}"

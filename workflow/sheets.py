@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,14 +53,18 @@ def _said(cell: Cell) -> str | int:
 
 
 class Book:
-    """An XLSX book written row by row: each row leaves memory when the next one comes. `sheets`: names and headers."""
+    """An XLSX book written row by row: each row leaves memory when the next one comes. `sheets`: names and headers. With
+    `created`, the same rows are the same bytes whenever they are written.
+    """
 
-    def __init__(self, path: Path, sheets: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, path: Path, sheets: Mapping[str, Sequence[str]], *, created: datetime | None = None) -> None:
         options = {
             "constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
             "tmpdir": str(path.parent),
         }  # fmt: skip
         self._book: Any = xlsxwriter.Workbook(str(path), options)
+        if created is not None:
+            self._book.set_properties({"created": created.astimezone(UTC).replace(tzinfo=None)})
         self._bold = self._book.add_format({"bold": True})
         self._formats = {
             True: self._book.add_format({"num_format": _INSTANT}),

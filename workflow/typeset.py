@@ -1,4 +1,4 @@
-"""A letter as PDF: tagged for screen readers (PDF/UA-1), and the same bytes whenever it is made from the same facts.
+"""A letter, or a paper of tables, as PDF: tagged for screen readers (PDF/UA-1), and the same bytes whenever it is made from the same facts.
 
 The words reach typst as data and are never read as its markup. Fonts are those that typst carries; none is looked for on
 the machine.
@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-_TEMPLATE = Path(__file__).parent / "typst/letter.typ"
+_TEMPLATES = Path(__file__).parent / "typst"
 STANDS_IN = "□"
 """What stands for a sign that the fonts cannot show: PDF/UA refuses a letter that has one."""
 TOLD = (
@@ -60,17 +60,45 @@ class Letter:
     foot: str
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a paper: paragraphs, a table of heads and rows, notes under it. A cell is text; the first names its row."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()
+    items: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What a paper of tables says, from whom, of when; it lies on its side where it is `wide`."""
+
+    title: str
+    author: str
+    subject: str
+    dated: datetime
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Part]
+    foot: str
+    lead: Sequence[str] = ()
+    wide: bool = True
+
+
 class NotTypeset(RuntimeError):
-    """A letter that could not be made."""
+    """A letter or a paper that could not be made."""
 
 
-def pdf(letter: Letter) -> bytes:
-    """The letter as PDF/UA-1. Raises NotTypeset."""
+def pdf(letter: Letter | Paper) -> bytes:
+    """The letter or the paper as PDF/UA-1. Raises NotTypeset."""
+    name = "letter" if isinstance(letter, Letter) else "paper"
     try:
         import typst  # noqa: PLC0415  (loaded by who makes a letter, not by every command)
 
         made = typst.compile(
-            _template(), format="pdf", sys_inputs={"letter": _data(letter)}, pdf_standards=["ua-1"],
+            _template(name), format="pdf", sys_inputs={name: _data(letter)}, pdf_standards=["ua-1"],
             timestamp=int(letter.dated.timestamp()), ignore_system_fonts=True,
         )  # fmt: skip
     except Exception as error:
@@ -83,17 +111,17 @@ def pdf(letter: Letter) -> bytes:
 
 
 @cache
-def _template() -> bytes:
-    return _TEMPLATE.read_bytes()
+def _template(name: str) -> bytes:
+    return (_TEMPLATES / f"{name}.typ").read_bytes()
 
 
-def _data(letter: Letter) -> str:
+def _data(letter: Letter | Paper) -> str:
     """The letter as JSON, of signs that can be shown; what had to be replaced is told."""
-    words = {name: getattr(letter, name) for name in Letter.__slots__ if name != "dated"}
+    words = {name: getattr(letter, name) for name in letter.__slots__ if name != "dated"}
     said = orjson.dumps(words).decode()
     cleaned = _cleaned(orjson.loads(said))
     if STANDS_IN not in said and STANDS_IN in orjson.dumps(cleaned).decode():
-        note = Section("À noter", paragraphs=[TOLD])
+        note = (Section if isinstance(letter, Letter) else Part)("À noter", paragraphs=[TOLD])
         cleaned["sections"].append(orjson.loads(orjson.dumps(note)))
     return orjson.dumps(cleaned).decode()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ def kinds() -> dict[str, dict[str, str]]:
     """The kinds of units: label and level, by name; `of` is `local` for those of a collectivity."""
     found: dict[str, dict[str, str]] = yamltext.read(KINDS).data
     return found
+
+
+@cache
+def local_kinds() -> frozenset[str]:
+    """The kinds that are of a collectivity: no service of the State."""
+    return frozenset(name for name, kind in kinds().items() if kind.get("of") == "local")
 
 
 def topics() -> Any:

@@ -140,6 +140,8 @@ def test_the_report_is_read_on_a_phone_and_on_paper_and_what_is_wrong_stands_bes
     for path, name in (
         ("/rapport?departement=64&par=departement", "45-rapport-telephone"),
         ("/rapport/attentes", "46-attentes-telephone"),
+        ("/rapport/effet", "46-effet-telephone"),
+        ("/rapport/blocages", "46-blocages-telephone"),
     ):
         page.goto(path)
         lived.look(page, name)

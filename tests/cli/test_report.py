@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+
+import pypdfium2
+
 
 def test_a_report_without_a_dossier_says_that_there_is_no_datum(cli):
     said = cli("report")
@@ -72,10 +76,12 @@ def test_exports_go_to_a_file_whole_or_not_at_all(cli, dossier, tmp_path):
     said = cli("report", "export", "csv")
     assert said.out.splitlines()[1].startswith(f"{dossier};coupe-file@1;raccordement;64300;64;")
     assert cli("report", "export", "ocel").json["objects"][0]["id"] == f"dossier:{dossier}"
+    assert cli("report", "export", "pdf", "--output", tmp_path / "a.pdf").code == 0
+    assert (tmp_path / "a.pdf").read_bytes()[:5] == b"%PDF-"
     assert cli("report", "export", "xlsx").code == 2
     assert cli("report", "export", "pdf").code == 2
     assert cli("report", "export", "xes", "--output", tmp_path / "no" / "a.xes").code == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["a.xlsx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.xlsx"]
 
 
 def test_whatif_says_what_would_have_changed_and_writes_nothing(cli, dossier, counts, tmp_path):
@@ -91,7 +97,7 @@ def test_whatif_says_what_would_have_changed_and_writes_nothing(cli, dossier, co
     assert counts() == before
 
 
-def test_the_european_report_says_what_is_missing(cli):
+def test_the_european_report_says_what_is_missing_also_as_a_book_and_on_paper(cli, tmp_path):
     assert "Pas de donnée" in cli("report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31").out
     assert cli("report", "nzia").code == 2
     given = ["--topic", "raccordement", "--commune", "64300", "--title", "Usine de cellules"]
@@ -101,4 +107,20 @@ def test_the_european_report_says_what_is_missing(cli):
     found = cli("report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31", "--json").json
     assert found["technologies"]["autre"]["open"] == 1
     assert {one["what"] for one in found["missing"]} == {"other", "completeness"}
-    assert "point" in cli("report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31").out
+    asked = ["report", "nzia", "--from", "2026-01-01", "--to", "2026-12-31"]
+    assert "point" in cli(*asked).out
+    for form, head in (("xlsx", b"PK"), ("pdf", b"%PDF")):
+        assert cli(*asked, "--output", tmp_path / f"a.{form}").code == 0
+        assert (tmp_path / f"a.{form}").read_bytes().startswith(head)
+    document = pypdfium2.PdfDocument(tmp_path / "a.pdf")
+    paper = document[0].get_textpage().get_text_range()
+    document.close()
+    for words in (
+        "Article 42(2)(e) – projet, échéance 15 mars 2027",
+        "aucun accusé de complétude",
+        "points de contact",
+    ):
+        assert words in paper
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        assert b"aucun accus" in book.read("xl/worksheets/sheet2.xml")
+    assert cli(*asked, "--output", tmp_path / "a.doc").code == 2

@@ -58,7 +58,11 @@ def _lived(chance: random.Random, rules: Compiled, at: datetime, until: datetime
     rungs = tuple(Rung(index, index + 1, staffed=index not in vacant) for index in range(6))
     context = Context(rungs, frozenset({7}))
     commune, topic = chance.choice(["64300", "31555", "97411"]), chance.choice(["eau", "raccordement"])
-    decision = submit(rules, HOLDER, args={}, data={"topic": topic, "commune": commune}, context=context, at=at)
+    # What is declared is drawn from the instant, so that the same seed goes on living the same year.
+    drawn = int(at.timestamp())
+    declared = {"jobs": drawn % 97, "invested": drawn % 13, **({"project": f"p{drawn % 60}"} if drawn % 3 else {})}
+    data = {"topic": topic, "commune": commune, **declared}
+    decision = submit(rules, HOLDER, args={}, data=data, context=context, at=at)
     yield decision
     quick = chance.random() < 0.4
     while True:

@@ -19,7 +19,7 @@ from tests.web.conftest import Portal
 from web import by_provider, dossier, sign_in
 from web.app import create
 from web.speech import SILENCE
-from workflow import acknowledgements, heartbeats, invitations, letters, words
+from workflow import acknowledgements, blockages, effect_tables, heartbeats, invitations, letters, report_choices, words
 
 ROOM = Path(web.__file__).parent
 TEMPLATES = sorted((ROOM / "templates").glob("*.html"))
@@ -185,6 +185,9 @@ def spoken():
     yield from dossier.DONE.values()
     yield from (one["what"] for one in sign_in._story())
     yield from words.SILENCES.values()
+    yield from effect_tables.words()
+    yield blockages.NO_RUNG
+    yield from report_choices.GROUPS.values()
     for definition in (own(), parse(yamltext.read(files()["avis"]).data)):
         for named in (definition.states.values(), definition.triggers, definition.clocks.values(), definition.ladder):
             yield from (one.label for one in named)

@@ -144,7 +144,7 @@ def test_what_is_wrong_stands_beside_its_field_and_the_filters_are_kept(boss):
     assert "n&#39;est pas une date" in answer
     assert 'value="hier"' in answer
     assert boss.get("/rapport/export/chiffres.csv?du=hier").status_code == 422
-    assert boss.get("/rapport/export/chiffres.pdf").status_code == 404
+    assert boss.get("/rapport/export/chiffres.doc").status_code == 404
     assert boss.get("/rapport?du=&au=&par=").status_code == 200
 
 
@@ -159,6 +159,9 @@ def test_the_files_are_those_of_the_command(lived, boss):
     assert len(list(csv.reader(answer.text.splitlines(), delimiter=";"))) == 1 + command.report.counts["dossiers"]
     book = ZipFile(BytesIO(boss.get("/rapport/export/dossiers.xlsx").content))
     assert book.read("xl/worksheets/sheet1.xml").count(b"<row ") == 1 + command.report.counts["dossiers"]
+    paper = boss.get("/rapport/export/chiffres.pdf?sujet=eau").content
+    assert paper.startswith(b"%PDF")
+    assert b"pdfuaid:part" in paper
     none = boss.get("/rapport/export/dossiers.csv?departement=75").text
     assert none.count("\r\n") == 1
     assert boss.get("/rapport/export/liste.csv?chiffre=open").text.count("\r\n") == 1 + command.report.counts["open"]

@@ -64,6 +64,6 @@ def test_every_sign_that_is_said_to_be_shown_is_and_any_other_has_a_stand_in_tha
 
 
 def test_a_fault_of_the_library_is_a_letter_that_could_not_be_made(monkeypatch):
-    monkeypatch.setattr(typeset, "_template", lambda: b"#panic()")
+    monkeypatch.setattr(typeset, "_template", lambda _: b"#panic()")
     with pytest.raises(NotTypeset, match="panicked"):
         pdf(letter())
