@@ -46,6 +46,14 @@ page                             nobody other holder ref6 ref0 ref1 boss
 /rapport                         303    403   403    403  403  403  200
 /rapport/attentes                303    403   403    403  403  403  200
 /rapport/dossiers?chiffre=open   303    403   403    403  403  403  200
+/rapport/effet                   303    403   403    403  403  403  200
+/rapport/effet/export/effet.csv  303    403   403    403  403  403  200
+/rapport/effet/export/effet.json 303    403   403    403  403  403  200
+/rapport/effet/export/effet.xlsx 303    403   403    403  403  403  200
+/rapport/effet/export/effet.pdf  303    403   403    403  403  403  200
+/rapport/effet/export/preuve.zip 303    403   403    403  403  403  200
+/rapport/blocages                303    403   403    403  403  403  200
+/rapport/blocages/note.pdf?sujet=eau 303 403  403    403  403  403  200
 /rapport/export/chiffres.csv     303    403   403    403  403  403  200
 /rapport/export/chiffres.json    303    403   403    403  403  403  200
 /rapport/export/liste.csv        303    403   403    403  403  403  200
@@ -297,6 +305,7 @@ def test_the_tables_name_every_route_by_each_of_its_methods(portal):
         path = path.replace("/vues/{key:int}", "/vues/{seq}")
         path = re.sub(r"/compte/jetons/(\{key\}|1)/fin", "/compte/jetons/{seq}/fin", path)
         path = path.replace("{seq:int}", "{seq}").partition("?")[0]
+        path = re.sub(r"^/rapport/effet/export/.+", "/rapport/effet/export/{name}", path)
         return "/rapport/export/{form}" if path.startswith("/rapport/export/") else path
 
     told = (
@@ -319,7 +328,7 @@ def answers(portal, visitors, bearers, who):
     said = {}
     for path in walk.addresses(portal.app, {"secret": ["x" * 43], "form": ["chiffres.csv"], "key": ["0" * 8 + "-0000-4000-8000-" + "0" * 12],
                                             "ref": ["{ref}"], "seq": ["1"], "name": ["write"], "file": ["x"], "day": ["2026-10-05"]}):  # fmt: skip
-        if "{ref}" not in path and path not in ("/metrics", "/readyz"):
+        if "{ref}" not in path and path not in ("/metrics", "/readyz", "/compte"):  # when a token last served
             headers = bearers[who] if path.startswith("/api/") else {}
             said[path] = re.sub(
                 r'(name="(csrf|before|key)" value|nonce)="[^"]*"',

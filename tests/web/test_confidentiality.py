@@ -146,6 +146,7 @@ def addresses(portal, reference):
             "ref": [reference, *asked], "seq": ["1"], "name": ACTS, "file": attached, "/pieces/key": attached,
             "key": ["00000000-0000-4000-8000-000000000001"], "secret": ["x" * 43],
             "day": [f"{day:%Y-%m-%d}" for (day,) in portal.world.sql("select day from meetings")],
+            "/rapport/effet/export/name": ["effet.csv", "effet.json", "preuve.zip"],
             "form": ["chiffres.csv", "chiffres.json", "liste.csv", "dossiers.csv", "dossiers.xlsx"],
         },
     )  # fmt: skip

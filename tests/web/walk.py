@@ -43,9 +43,9 @@ def _put(path: str, marks: Sequence[str], value: str) -> str:
 
 
 def words(answer: Any) -> str:
-    """What an answer says: its text, that of each sheet of a workbook, and the head under which a file is given."""
+    """What an answer says: its text, that of each part of a workbook or an archive, and the head under which a file is given."""
     named = answer.headers.get("content-disposition", "")
-    if "spreadsheetml" in answer.headers.get("content-type", ""):
+    if answer.content.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
             return named + "".join(book.read(name).decode(errors="replace") for name in book.namelist())
     return named + answer.text
