@@ -96,17 +96,18 @@ def made():
 
 @pytest.fixture(scope="module")
 def begun():
-    """Give the folder of a demo that was opened once, held at its beginning, and ended."""
+    """Give the folder of a demo that was opened once, paused and ended, and the time at which it stands."""
     with made() as folder:
         run = Up(folder, "--demo", "--plain")
         try:
             assert "se mettent en place" in run.until("Prêt en")
             assert run.cli("clock", "pause").returncode == 0
+            stands = run.cli("clock", "show").stdout.partition("\n")[0]
             assert run.end(signal.SIGTERM) == 0
             assert "Tout est arrêté" in run.said()
         finally:
             run.process.kill()
-        yield folder / "h"
+        yield folder / "h", stands
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def up(home):
 @pytest.fixture
 def demo(begun, home, up):
     """Give a function that opens that demo again, which goes on from what it kept."""
-    subprocess.run(["cp", "-a", begun, home / "h"], check=True)  # with their owners: root's PostgreSQL runs as another
+    subprocess.run(["cp", "-a", begun[0], home / "h"], check=True)  # with their owners: root's PostgreSQL runs as another
 
     def start() -> Up:
         run = up("--demo", "--plain")
@@ -142,13 +143,14 @@ def demo(begun, home, up):
     return start
 
 
-def test_a_demo_opened_again_goes_on_from_what_it_kept_is_moved_on_and_stops(demo, home):
+def test_a_demo_opened_again_goes_on_from_what_it_kept_is_moved_on_and_stops(demo, begun, home):
     run = demo()
     assert "se mettent en place" not in run.said()
-    assert "mardi 24 novembre 2026 à 8 h 0" in run.cli("clock", "show").stdout, "time stood still while nothing ran"
-    said = run.cli("clock", "to", "2026-11-24 18:01")
+    assert "mardi 24 novembre 2026" in begun[1]
+    assert begun[1] in run.cli("clock", "show").stdout, "time stood still while nothing ran"
+    said = run.cli("clock", "to", "2026-11-26 09:00")
     assert said.returncode == 0, said.stderr
-    assert "mardi 24 novembre 2026 à 18 h 01" in said.stdout
+    assert "jeudi 26 novembre 2026 à 9 h 00" in said.stdout
     run.until("52-0012  l'horloge : un échelon supérieur est saisi")
     address = re.search(r"Portail : http://localhost:(\d+)", run.until("Portail : "))
     assert address is not None
