@@ -133,7 +133,9 @@ def up(home):
 @pytest.fixture
 def demo(begun, home, up):
     """Give a function that opens that demo again, which goes on from what it kept."""
-    subprocess.run(["cp", "-a", begun[0], home / "h"], check=True)  # with their owners: root's PostgreSQL runs as another
+    subprocess.run(
+        ["cp", "-a", begun[0], home / "h"], check=True
+    )  # with their owners: root's PostgreSQL runs as another
 
     def start() -> Up:
         run = up("--demo", "--plain")
