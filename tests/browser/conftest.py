@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cli import database, demo
 from config.settings import Settings
@@ -26,6 +26,8 @@ AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 SCREENS = Path(__file__).parents[2] / ".coupe-file" / "screens"
 NEEDS = "Debian : chromium, clamav-daemon, nodejs, npm ; npm : npm ci --prefix tests/browser"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+expect.set_options(timeout=20_000)  # milliseconds: other tests run beside
 
 
 class Portal:

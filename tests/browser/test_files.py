@@ -84,7 +84,7 @@ def test_files_are_joined_wait_for_the_antivirus_and_are_downloaded_or_blocked(p
     assert holder.locator(".files a[download]").count() == 0
 
     settings = portal.app.state.settings
-    assert scan_all(portal.make, settings, vault(settings)) == 2
+    assert scan_all(portal.make, settings, vault(settings)) == 3  # these two, and that of the story
     desk = portal.page(DESK)
     portal.enter(desk, DESK_64)
     desk.goto("/dossiers/64-0001")

@@ -5,12 +5,13 @@ escalates, the next rung resolves. By keyboard alone once, without scripts once,
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
 from tests.browser.conftest import DESK, PHONE
-from workflow import verify
+from workflow import business_time, verify
 
 HOLDER, DESK_64 = "directrice-lacq:holder", "ref-64@guichet-lacq:referent"
 RUNG, MANAGER = "sg-64@prefecture-64-sg:referent", "deleguee-ti:manager"
@@ -261,23 +262,25 @@ def test_a_desk_acts_on_several_dossiers_at_once_and_holds_a_meeting(portal):
     expect(desk.get_by_text("Faits :")).to_be_visible()
     portal.look(desk, "43-plusieurs-faits")
 
+    with portal.make() as session:
+        day = business_time.now(session).date() + timedelta(days=8)
     bare = portal.page(PHONE, java_script_enabled=False)  # the agenda, on a phone without scripts
     portal.enter(bare, DESK_64)
     bare.goto("/file?tous=1")
     for box in bare.locator('input[name="d"]').all()[:2]:
         box.check()
     bare.get_by_role("button", name="Mettre à l'ordre du jour d'une séance").click()
-    bare.fill("#day", "2026-12-02")
+    bare.fill("#day", day.isoformat())
     bare.get_by_role("button", name="Mettre à l'ordre du jour").click()
     bare.get_by_label("Décision", exact=False).first.fill("La DDTM reçoit l'industriel avant l'enquête.")
     bare.get_by_label("Qui", exact=False).first.fill("DDTM 64")
-    bare.get_by_label("Pour quand", exact=False).first.fill("2026-12-04")
+    bare.get_by_label("Pour quand", exact=False).first.fill((day + timedelta(days=2)).isoformat())
     bare.get_by_role("button", name="Noter la décision").first.click()
     expect(bare.locator("blockquote", has_text="DDTM 64").first).to_be_visible()
     for page, name in ((desk, "44-seance"), (portal.page(PHONE), "45-seance-telephone")):
         if page is not desk:
             portal.enter(page, DESK_64)
-        page.goto("/seances/2026-12-02")
+        page.goto(f"/seances/{day.isoformat()}")
         portal.look(page, name)
     desk.get_by_role("button", name="Envoyer le relevé").click()
     expect(desk.get_by_text("La séance est close")).to_be_visible()

@@ -27,7 +27,7 @@ def broken(tmp_path, old, new, count=1):
     [
         ("initial: submitted", "initial: nulle_part", "nulle_part"),
         ("from: submitted, to: triaged, by: [referent, head]", "from: submitted, to: triaged, by: []", "personne"),
-        ("guards: [rung_above_open]", "guards: [rung_above_closed]", "rung_above_closed"),
+        ("guards: [rung_above_open,", "guards: [rung_above_closed,", "rung_above_closed"),
         ("length: {working_days: 2}", "length: {working_days: deux}", "entier"),
         ("stop:  {when: [resolve, withdraw]}", "stop:  {when: [resolve]}", "withdraw"),
         ("stop:  {when: [resolve, withdraw]}", "stop:  {when: [resolve, withdraw, frob]}", "frob"),
