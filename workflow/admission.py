@@ -12,8 +12,6 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import puremagic
-
 from states.errors import BadInput, shown
 
 FIELD = "file"
@@ -135,6 +133,8 @@ def admitted(name: str, path: Path, head: bytes) -> Kind:
 
 def _seems(head: bytes) -> list[str]:
     """What a content seems to be, by the suffixes that such files have, the surest first."""
+    import puremagic  # noqa: PLC0415  (it reads its tables as it loads, a tenth of a second that few processes need)
+
     try:
         return [match.extension for match in puremagic.magic_string(head)]
     except (puremagic.PureError, ValueError):
