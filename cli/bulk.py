@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import completion, database, say
-from cli.options import As, DryRun, Json, Key, pairs, person
+from cli import database, say
+from cli.options import As, DryRun, Given, Json, Key, Verb, pairs, person
 from states.errors import CoupeFileError
 from workflow import bulk as several
 from workflow import words
@@ -19,15 +19,7 @@ BECAME = {"done": "fait", "repeated": "déjà fait sous cette clé", "changed": 
 
 
 def bulk(
-    trigger: Annotated[
-        str,
-        typer.Argument(
-            metavar="VERBE",
-            help="Le déclencheur, tel que sa définition le nomme.",
-            show_default=False,
-            autocompletion=completion.verbs,
-        ),
-    ],
+    trigger: Verb,
     refs: Annotated[
         list[str],
         typer.Argument(
@@ -36,12 +28,7 @@ def bulk(
             show_default=False,
         ),
     ],
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="CHAMP=VALEUR", help="Un champ ; autant de fois qu'il y en a.", show_default=False
-        ),
-    ] = None,
+    given: Given = None,
     as_: As = None,
     key: Key = None,
     dry_run: DryRun = False,

@@ -75,16 +75,16 @@ def _rehearse(*, json: bool) -> None:
     """Say which steps would be made, and their statements."""
     with database.sessions(current=False) as make, make() as session:
         found = upgrade.standing(session.connection())
-        todo = upgrade.pending(session.connection())
-    written = upgrade.sql(found, todo)
+        ahead = upgrade.pending(session.connection())
+    written = upgrade.sql(found, ahead)
     if json:
-        steps = [{**dataclasses.asdict(step), "sql": written[step.revision]} for step in todo]
+        steps = [{**dataclasses.asdict(step), "sql": written[step.revision]} for step in ahead]
         say.document({"version": found, "steps": steps})
         return
-    if not todo:
+    if not ahead:
         say.line(f"Rien à faire : les tables sont à jour (version {found}).", style="green")
         return
-    for step in todo:
+    for step in ahead:
         kind = (
             "ajoute, les programmes d'avant continuent"
             if step.contract is None
@@ -92,7 +92,7 @@ def _rehearse(*, json: bool) -> None:
         )
         say.raw(f"-- Étape {step.revision} ({step.file}) : {kind}\n\n{written[step.revision]}\n")
     say.raw(
-        f"-- {say.count(len(todo), 'étape serait faite', 'étapes seraient faites')}, chacune dans une transaction. Rien n'a été changé.\n"
+        f"-- {say.count(len(ahead), 'étape serait faite', 'étapes seraient faites')}, chacune dans une transaction. Rien n'a été changé.\n"
     )
 
 

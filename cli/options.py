@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from cli import completion
 from states.dossier import SYSTEM, Actor
 from states.errors import BadInput, shown
 from states.fields import instant
@@ -33,6 +34,19 @@ As = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", metavar="", help="Dire ce qui changerait, sans rien écrire.", show_default=False),
+]
+Verb = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERBE",
+        help="Le déclencheur, tel que sa définition le nomme.",
+        show_default=False,
+        autocompletion=completion.verbs,
+    ),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="CHAMP=VALEUR", help="Un champ ; autant de fois qu'il y en a.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Répondre par un document JSON.", show_default=False)]
 Key = Annotated[

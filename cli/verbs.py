@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import completion, database, say, shipped, view
-from cli.options import As, DryRun, Json, Key, Ref, from_file, merged, pairs, person
+from cli.options import As, DryRun, Given, Json, Key, Ref, Verb, from_file, merged, pairs, person
 from states.definition import Definition, Trigger
 from states.errors import BadInput
 from states.flags import flags
@@ -23,21 +23,8 @@ FILE = "_file"
 
 def act(
     ref: Ref,
-    trigger: Annotated[
-        str,
-        typer.Argument(
-            metavar="VERBE",
-            help="Le déclencheur, tel que sa définition le nomme.",
-            show_default=False,
-            autocompletion=completion.verbs,
-        ),
-    ],
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="CHAMP=VALEUR", help="Un champ ; autant de fois qu'il y en a.", show_default=False
-        ),
-    ] = None,
+    trigger: Verb,
+    given: Given = None,
     files: Annotated[
         list[str] | None,
         typer.Option(

@@ -7,10 +7,9 @@ from collections import Counter
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
-from states.errors import BadInput
 from web.effect import narrowed
 from web.pictures import Cell
-from web.report import OPTIONS, Page, opened, question
+from web.report import Page, opened, question
 from web.visit import ManagerVisit
 from workflow import blockages, sums
 from workflow.blockages import NO_RUNG, Made
@@ -25,12 +24,7 @@ COLUMNS = 8
 def common(visit: ManagerVisit) -> HTMLResponse:
     """What blocks in several territories, what loses most time first."""
     page = opened(visit)
-    made = None
-    if not page.asked.problems:
-        try:
-            made = blockages.make(visit.make, page.asked.asked, actor=visit.actor, most=sums.MOST)
-        except BadInput as error:
-            page.asked.problems[OPTIONS.get(error.field or "", "du")] = error
+    made = page.reckoned(lambda asked: blockages.make(visit.make, asked, actor=visit.actor, most=sums.MOST))
     if made is None:
         return page.show("report_blockages.html", told=None)
     told = {"causes": _causes(page, made), "grid": _grid(page, made)}

@@ -12,11 +12,10 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from states.effect import ALL
-from states.errors import BadInput
 from web import pictures
 from web.pictures import Bar, Picture
 from web.pictures import Cell as Drawn
-from web.report import FIELDS, OPTIONS, Page, opened, question
+from web.report import FIELDS, Page, opened, question
 from web.visit import ManagerVisit
 from workflow import business_time, effect, effect_file, evidence, sums
 from workflow.effect import Made
@@ -34,12 +33,7 @@ KINDS = {
 def promise(visit: ManagerVisit) -> HTMLResponse:
     """Whether the promise is kept, by territory."""
     page = opened(visit)
-    made = None
-    if not page.asked.problems:
-        try:
-            made = effect.make(visit.make, page.asked.asked, actor=visit.actor, most=sums.MOST)
-        except BadInput as error:
-            page.asked.problems[OPTIONS.get(error.field or "", "du")] = error
+    made = page.reckoned(lambda asked: effect.make(visit.make, asked, actor=visit.actor, most=sums.MOST))
     if made is None:
         return page.show("report_effect.html", told=None, title=TITLE)
     tables = Tables(made, visit.say._, comma="," if visit.language == "fr" else ".")

@@ -6,12 +6,12 @@ What is asked stands in the address of the page: it can be passed on, and every 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -95,6 +95,9 @@ def _day(value: str, name: str) -> date:
         raise BadInput("date", f"« {shown(value)} » n'est pas une date", field=name, accepted="AAAA-MM-JJ") from None
 
 
+Found = TypeVar("Found")
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page being made."""
@@ -103,6 +106,16 @@ class Page:
     asked: Question
     choices: Choices
     telling: Telling
+
+    def reckoned(self, of: Callable[[Asked], Found]) -> Found | None:
+        """What the question of the page gives; None when something in it is wrong, which is told beside its field."""
+        if self.asked.problems:
+            return None
+        try:
+            return of(self.asked.asked)
+        except BadInput as error:
+            self.asked.problems[OPTIONS.get(error.field or "", "du")] = error
+            return None
 
     def show(self, template: str, **context: Any) -> HTMLResponse:
         """The page, with its filters; what is wrong stands beside its field."""
@@ -131,12 +144,7 @@ def opened(visit: Visit) -> Page:
 def promises(visit: ManagerVisit) -> HTMLResponse:
     """Where time is lost: promises, who had the ball, where and when, from rung to rung."""
     page = opened(visit)
-    found = None
-    if not page.asked.problems:
-        try:
-            found = sums.of(visit.make, page.asked.asked, actor=visit.actor)
-        except BadInput as error:
-            page.asked.problems[OPTIONS.get(error.field or "", "du")] = error
+    found = page.reckoned(lambda asked: sums.of(visit.make, asked, actor=visit.actor))
     if found is None:
         return page.show("report.html", told=None)
     lost, court, whole = losing(found)
@@ -197,13 +205,9 @@ def _waited(telling: Telling, one: figures.Report) -> tuple[str, ...]:
 
 def _made(page: Page, visit: Visit, *, listing: list[str] | None = None) -> report.Made | None:
     """The report of the page's question, read from the journals; None when something is wrong, which is told."""
-    if page.asked.problems:
-        return None
-    try:
-        return report.make(visit.make, page.asked.asked, actor=visit.actor, listing=listing or (), most=sums.MOST)
-    except BadInput as error:
-        page.asked.problems[OPTIONS.get(error.field or "", "du")] = error
-        return None
+    return page.reckoned(
+        lambda asked: report.make(visit.make, asked, actor=visit.actor, listing=listing or (), most=sums.MOST)
+    )
 
 
 @router.get("/rapport/dossiers")

@@ -158,12 +158,12 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _family(pid: int | None) -> list[int]:
     """A process and all its descendants."""
-    found, todo = [], [pid]
-    while todo:
-        one = todo.pop()
+    found, left = [], [pid]
+    while left:
+        one = left.pop()
         found.append(one)
         try:
-            todo += [int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
+            left += [int(child) for child in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
         except FileNotFoundError:
             continue
     return found
